@@ -1,0 +1,2 @@
+//! An adversarial software machine for tests of TLB shootdown.
+#![cfg_attr(not(feature = "std"), no_std)]

@@ -1,0 +1,2 @@
+//! TLB shootdown for kernels.
+#![no_std]
