@@ -1,0 +1,156 @@
+//! The architectures: how a CPU drops translations, and how it knows that the others have.
+//!
+//! [`Arch`] is the one trait they share. All of them compile on every host; only the asm is `cfg(target_arch)`.
+
+use crate::address::{PageRange, PageSize, RangeError};
+use crate::cost::Cost;
+use crate::cpu_set::CpuId;
+use crate::flush::Depth;
+use core::fmt;
+
+pub mod aarch64;
+
+/// The identifier that tags one address space's entries in the TLBs (ASID, PCID, PID), in the architecture's own coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(transparent)]
+pub struct HardwareId(pub u64);
+
+/// Which CPUs an operation reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Reach {
+    /// The executing CPU alone.
+    Local,
+    /// Every CPU that takes part in hardware broadcasts, and IOMMUs that snoop them.
+    Broadcast,
+}
+
+/// Which half of the address space an operation concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Half {
+    /// Mappings of one address space, tagged with its identifier.
+    User,
+    /// Mappings that all address spaces share. The executing CPU also resynchronises its own instruction stream.
+    Kernel,
+}
+
+/// What is known about the entries of a by-address invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Entries {
+    /// Leaf entries alone, or walk caches as well.
+    pub depth: Depth,
+    /// The size of every leaf entry concerned; `None` where it is unknown, which is always right.
+    pub leaf_size: Option<PageSize>,
+}
+
+/// Why an address space could not be given an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IdError {
+    /// Every identifier is in use on some CPU or pinned.
+    Exhausted,
+    /// The CPU is beyond the capacity of the per-CPU tables.
+    UnknownCpu,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exhausted => "every address-space identifier is in use",
+            Self::UnknownCpu => "the CPU is beyond the capacity of the per-CPU tables",
+        })
+    }
+}
+
+impl core::error::Error for IdError {}
+
+/// One CPU architecture.
+///
+/// The engine decides *what* is flushed and *who* must answer; this trait is *how*. Its methods issue instructions and
+/// return; only [`complete`](Self::complete) waits. Between the first issue and `complete` the caller stays on its CPU.
+///
+/// # Implementation safety
+/// Memory is freed on this trait's word, so implementors promise:
+/// * After [`store_barrier`](Self::store_barrier), every earlier store of this CPU is visible to the table walkers of every
+///   CPU that `reach` names, and later loads of this CPU are not satisfied before that.
+/// * After `complete`, every entry that the operations issued since the last `complete` cover is gone from every CPU that
+///   their `reach` names, and no access through such an entry is still under way there.
+/// * An operation covers at least what it is asked to cover. Where the architecture does not broadcast, `Reach::Broadcast`
+///   is never passed.
+///
+/// # Context
+/// Interrupts on or off, locks held; the caller is pinned to its CPU.
+pub unsafe trait Arch: Sync {
+    /// The identifiers of one address space. Lives in `AddressSpace`.
+    type Space: Sync + Default;
+
+    /// Whether one CPU's instruction invalidates the TLBs of all. Where not, the engine uses mailboxes and IPIs.
+    fn broadcasts(&self) -> bool;
+
+    /// Checks that the addresses can be translated by this machine, all of them in the same half.
+    ///
+    /// # Errors
+    /// [`RangeError::NonCanonical`].
+    fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError>;
+
+    /// Makes earlier page-table stores visible to every walker that `reach` names.
+    fn store_barrier(&self, reach: Reach, cost: &mut Cost);
+
+    /// The identifier that the space's entries carry now. Read after [`store_barrier`](Self::store_barrier): an identifier given
+    /// later is clean, and walks made under it see the new entries. `None` where the space has never run.
+    fn hardware_id(&self, space: &Self::Space) -> Option<HardwareId>;
+
+    /// Issues invalidations of these user pages.
+    fn flush_tlb_range(
+        &self,
+        id: HardwareId,
+        pages: &PageRange,
+        entries: Entries,
+        reach: Reach,
+        cost: &mut Cost,
+    );
+
+    /// Issues an invalidation of everything tagged with this identifier, walk caches included.
+    fn flush_tlb_space(&self, id: HardwareId, reach: Reach, cost: &mut Cost);
+
+    /// Issues invalidations of these kernel pages for every identifier.
+    fn flush_tlb_kernel_range(
+        &self,
+        pages: &PageRange,
+        entries: Entries,
+        reach: Reach,
+        cost: &mut Cost,
+    );
+
+    /// Issues an invalidation of everything: every identifier, kernel mappings and walk caches.
+    fn flush_tlb_all(&self, reach: Reach, cost: &mut Cost);
+
+    /// Waits until everything issued by this CPU is complete.
+    fn complete(&self, half: Half, reach: Reach, cost: &mut Cost);
+
+    /// Gives the space an identifier that is clean on `cpu`, flushing that CPU where a rollover asks for it. Called with
+    /// interrupts off, before the CPU loads the space's root.
+    ///
+    /// `fresh` is called while the new identifier is not yet visible to any other CPU, where the space gets one that no TLB
+    /// holds entries of.
+    ///
+    /// # Errors
+    /// [`IdError`]; the CPU must then not load the root.
+    fn activate(
+        &self,
+        cpu: CpuId,
+        space: &Self::Space,
+        fresh: &mut dyn FnMut(),
+        cost: &mut Cost,
+    ) -> Result<HardwareId, IdError>;
+
+    /// Gives the identifier of a retired space back. Everything tagged with it has been flushed everywhere, and no CPU runs it.
+    fn retire(&self, space: &Self::Space);
+
+    /// Executed by the context switch before the outgoing task may run elsewhere: completes whatever it had issued on this CPU.
+    fn before_migration(&self, cost: &mut Cost);
+}

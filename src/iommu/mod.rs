@@ -1,0 +1,3 @@
+//! The IOMMUs that this crate can drive, each an implementor of [`SecondaryTlb`](crate::secondary::SecondaryTlb).
+
+pub mod smmuv3;
