@@ -68,6 +68,28 @@ impl fmt::Display for IdError {
 
 impl core::error::Error for IdError {}
 
+/// Why a CPU may not join the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The CPU is beyond the capacity of the per-CPU tables.
+    UnknownCpu,
+    /// The CPU lacks a feature that the others already rely on. It must not run.
+    MissingFeature,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownCpu => "the CPU is beyond the capacity of the per-CPU tables",
+            Self::MissingFeature => "the CPU lacks a feature that is in use",
+        })
+    }
+}
+
+impl core::error::Error for JoinError {}
+
 /// One CPU architecture.
 ///
 /// The engine decides *what* is flushed and *who* must answer; this trait is *how*. Its methods issue instructions and
@@ -87,6 +109,13 @@ impl core::error::Error for IdError {}
 pub unsafe trait Arch: Sync {
     /// The identifiers of one address space. Lives in `AddressSpace`.
     type Space: Sync + Default;
+
+    /// Takes the executing CPU's features and errata into account: features in use are the intersection over all CPUs, errata
+    /// the union. Called on that CPU with interrupts off, before it walks any table that may be flushed.
+    ///
+    /// # Errors
+    /// [`JoinError`]; the CPU must then not go on.
+    fn join(&self, cpu: CpuId) -> Result<(), JoinError>;
 
     /// Whether one CPU's instruction invalidates the TLBs of all. Where not, the engine uses mailboxes and IPIs.
     fn broadcasts(&self) -> bool;
