@@ -1,2 +1,28 @@
-//! What is shown: cases, observers, and the words for what was seen.
+//! What is shown: stale translations, case by case and observer by observer, on any machine that can be driven.
+//!
+//! A kernel under an emulator, or a software model, implements [`Machine`]. [`run`] then plays one case to one observer
+//! twice - once with the invalidation left out (the control), once with the crate's invalidation (the cure) - and gives a
+//! [`Cell`]. A kernel prints cells with [`Cell::print`]; the host reads them with [`Cell::from_line`] and judges them
+//! with [`verdict`] against the [`Yardstick`] of that machine.
+//!
+//! Nothing here knows an architecture; what differs between machines stands in [`Yardstick`]s alone.
 #![no_std]
+
+mod cell;
+mod cost;
+mod driver;
+mod failure;
+mod machine;
+mod script;
+mod verdict;
+mod words;
+mod yardstick;
+
+pub use cell::{Cell, LINE_PREFIX};
+pub use cost::Cost;
+pub use driver::{MAX_TRIES, run};
+pub use failure::Failure;
+pub use machine::{Access, Flush, Frame, Machine, Mapping, PAGES, Page, Rights};
+pub use verdict::{Wrong, verdict};
+pub use words::{Case, Observer, Refusal, Seen};
+pub use yardstick::{Unseen, Yardstick};

@@ -1,0 +1,100 @@
+//! How each case goes: which pages, touched how, changed to what, checked how, flushed by which call.
+
+use crate::{Case, Flush, Frame, Mapping, PAGES, Page, Rights};
+
+/// The way an observer uses a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Read,
+    Write,
+}
+
+/// What a page becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Becomes {
+    Unmapped,
+    ReadOnly,
+    Writable,
+    OtherFrame,
+}
+
+/// One case, played.
+pub(crate) struct Script {
+    pub(crate) pages: &'static [Page],
+    pub(crate) before: Rights,
+    pub(crate) touch: Use,
+    pub(crate) becomes: Becomes,
+    pub(crate) check: Use,
+    pub(crate) flush: Flush,
+}
+
+const ONE: Page = Page(1);
+
+/// Even in number and beginning at an even page, so that one ranged invalidation of any architecture covers them.
+const RANGE: [Page; 4] = [Page(2), Page(3), Page(4), Page(5)];
+
+/// Not adjacent: a range that covered them would be over-long.
+const SCATTERED: [Page; 3] = [Page(0), Page(3), Page(7)];
+
+impl Script {
+    pub(crate) fn of(case: Case) -> Self {
+        let unmap = Self {
+            pages: &[ONE],
+            before: Rights::ReadWrite,
+            touch: Use::Read,
+            becomes: Becomes::Unmapped,
+            check: Use::Read,
+            flush: Flush::Page(ONE),
+        };
+        match case {
+            Case::Upgrade => Self {
+                before: Rights::ReadOnly,
+                becomes: Becomes::Writable,
+                check: Use::Write,
+                flush: Flush::Upgrade(ONE),
+                ..unmap
+            },
+            Case::Downgrade => Self {
+                touch: Use::Write,
+                becomes: Becomes::ReadOnly,
+                check: Use::Write,
+                ..unmap
+            },
+            Case::Unmap => unmap,
+            Case::Remap => Self {
+                becomes: Becomes::OtherFrame,
+                ..unmap
+            },
+            Case::Range => Self {
+                pages: &RANGE,
+                flush: Flush::Range {
+                    first: RANGE[0],
+                    count: RANGE.len() as u8,
+                },
+                ..unmap
+            },
+            Case::Space => Self {
+                pages: &SCATTERED,
+                flush: Flush::Space,
+                ..unmap
+            },
+        }
+    }
+
+    pub(crate) fn mapping_before(&self, page: Page) -> Mapping {
+        Mapping {
+            frame: Frame(page.0),
+            rights: self.before,
+        }
+    }
+
+    pub(crate) fn mapping_after(&self, page: Page) -> Option<Mapping> {
+        let (frame, rights) = match self.becomes {
+            Becomes::Unmapped => return None,
+            Becomes::ReadOnly => (Frame(page.0), Rights::ReadOnly),
+            Becomes::Writable => (Frame(page.0), Rights::ReadWrite),
+            Becomes::OtherFrame => (Frame(page.0 + PAGES), Rights::ReadWrite),
+        };
+        Some(Mapping { frame, rights })
+    }
+}
