@@ -70,6 +70,16 @@ impl<const WORDS: usize> CpuSet<WORDS> {
         }
     }
 
+    /// Keeps the CPUs that `keep` accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(CpuId) -> bool) {
+        let all = *self;
+        for cpu in all.iter() {
+            if !keep(cpu) {
+                self.remove(cpu);
+            }
+        }
+    }
+
     /// Whether the CPU is in the set.
     pub fn contains(&self, cpu: CpuId) -> bool {
         self.words

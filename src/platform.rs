@@ -2,6 +2,7 @@
 
 use crate::arch::Arch;
 use crate::cpu_set::{CpuId, CpuMask};
+use crate::space::SpaceId;
 
 /// The kernel underneath: CPU numbers, pinning, interrupts, and optionally a clock.
 ///
@@ -47,6 +48,13 @@ pub unsafe trait Platform: Sync {
     /// deadlines are then counted in turns of the spin loop.
     fn now(&self) -> Option<u64> {
         None
+    }
+
+    /// Leaves the root of `space` where this CPU still has it loaded without running the space (a kernel thread or the idle
+    /// task that borrowed it): loads a root of the kernel's own. `None` stands for any such root. Called on the CPU itself,
+    /// from its IPI handler with interrupts off, when a space is retired. Nothing to do for kernels that never borrow a root.
+    fn leave_borrowed_root(&self, space: Option<SpaceId>) {
+        let _ = space;
     }
 
     /// Whether the fault handler repairs spurious faults: a write fault on an entry that already allows the write ends in

@@ -1,0 +1,192 @@
+//! Shootdown requests between CPUs that have no broadcast instruction.
+//!
+//! Every CPU owns one request slot, which it alone writes, and one row of acknowledgement words, which it alone writes as a
+//! target. There is no lock and no queue: nothing can be full, so nothing can be dropped, and several initiators run at
+//! once without waiting for each other.
+//!
+//! * A request is published under a generation; the acknowledgement carries that generation, so that a late or doubled
+//!   interrupt credits nobody wrongly.
+//! * A slot with acknowledgements outstanding is never overwritten, only widened ([`Request::merge`]): page < range <
+//!   space < everything. Whoever reads it late flushes more, never less.
+//! * A reader that catches the owner in the middle of writing flushes everything instead of waiting: the handler is bounded.
+//!
+//! Acknowledgements are 32 bits wide, so that those of 256 CPUs fit in 256 KiB. They are compared by signed difference, and
+//! the initiator moves an idle target's word up to its own generation before it asks. What remains is an interrupt handler
+//! that sleeps, with interrupts off, while another CPU completes 2^31 shootdowns.
+
+mod request;
+mod slot;
+
+pub(crate) use request::Request;
+
+use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
+use crate::sync::{AtomicU32, Ordering, array_of, const_unless_loom};
+use slot::RequestSlot;
+
+/// CPUs per word of a [`CpuSet`].
+const PER_WORD: usize = 64;
+
+/// Acknowledgements by one target, one word for each initiator.
+#[repr(align(64))]
+struct AckRow<const WORDS: usize>([[AtomicU32; PER_WORD]; WORDS]);
+
+impl<const WORDS: usize> AckRow<WORDS> {
+    const_unless_loom! {
+        const fn new() -> Self {
+            Self(array_of!(WORDS, array_of!(PER_WORD, AtomicU32::new(0))))
+        }
+    }
+
+    fn of(&self, initiator: CpuId) -> Option<&AtomicU32> {
+        self.0.as_flattened().get(initiator.index())
+    }
+}
+
+/// What one CPU owns, as initiator and as target.
+#[repr(align(128))]
+struct PerCpu<const WORDS: usize> {
+    request: RequestSlot,
+    /// Targets whose acknowledgement of the slot's generation is outstanding. Written by the owner.
+    open: AtomicCpuSet<WORDS>,
+    /// Initiators whose request this CPU has not taken yet. Written by everybody.
+    pending: AtomicCpuSet<WORDS>,
+    acks: AckRow<WORDS>,
+}
+
+impl<const WORDS: usize> PerCpu<WORDS> {
+    const_unless_loom! {
+        const fn new() -> Self {
+            Self {
+                request: RequestSlot::new(),
+                open: AtomicCpuSet::new(),
+                pending: AtomicCpuSet::new(),
+                acks: AckRow::new(),
+            }
+        }
+    }
+}
+
+/// A published request: whose slot, and which generation of it has to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Posted {
+    pub(crate) initiator: CpuId,
+    pub(crate) generation: u64,
+}
+
+/// The request slots and acknowledgement rows of all CPUs.
+pub(crate) struct Mailboxes<const WORDS: usize> {
+    cpus: [[PerCpu<WORDS>; PER_WORD]; WORDS],
+}
+
+impl<const WORDS: usize> Mailboxes<WORDS> {
+    const_unless_loom! {
+        pub(crate) const fn new() -> Self {
+            Self { cpus: array_of!(WORDS, array_of!(PER_WORD, PerCpu::new())) }
+        }
+    }
+
+    /// Publishes a request to these targets, as CPU `me`, with interrupts off. Returns what to wait for, and whom to interrupt: the
+    /// targets, and those that still owe an answer to an earlier request, which this one has widened. CPUs that are not
+    /// `present` owe nothing: they flushed everything when they left.
+    pub(crate) fn post(
+        &self,
+        me: CpuId,
+        targets: &CpuSet<WORDS>,
+        present: &CpuSet<WORDS>,
+        request: &Request,
+    ) -> Option<(Posted, CpuSet<WORDS>)> {
+        let mine = self.cpu(me)?;
+        let owed = self.still_open(me, mine).intersection(present);
+        let request = if owed.is_empty() {
+            mine.request.settle();
+            *request
+        } else {
+            mine.request.own().merge(request)
+        };
+        let generation = mine.request.generation() + 1;
+        for target in targets.difference(&owed).iter() {
+            // Up to the generation before: an old word could otherwise look new after 2^31 requests.
+            self.ack(target, me)?
+                .store((generation - 1) as u32, Ordering::Relaxed);
+        }
+        let open = owed.union(targets);
+        mine.open.store(&open, Ordering::Relaxed);
+        mine.request.publish(&request, generation);
+        for target in open.iter() {
+            // Release: whoever takes the bit reads at least this generation.
+            self.cpu(target)?.pending.insert(me, Ordering::AcqRel);
+        }
+        Some((
+            Posted {
+                initiator: me,
+                generation,
+            },
+            open,
+        ))
+    }
+
+    /// Marks the requests as untaken again, for targets that have not answered.
+    pub(crate) fn repeat(&self, posted: Posted, targets: &CpuSet<WORDS>) {
+        for target in targets.iter() {
+            if let Some(cpu) = self.cpu(target) {
+                cpu.pending.insert(posted.initiator, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Takes every request that is pending for CPU `me`, with interrupts off: `apply` flushes, completely, and only then is the
+    /// request acknowledged.
+    pub(crate) fn serve(&self, me: CpuId, mut apply: impl FnMut(&Request)) {
+        let Some(mine) = self.cpu(me) else { return };
+        for initiator in mine.pending.take(Ordering::AcqRel).iter() {
+            let Some(from) = self.cpu(initiator) else {
+                continue;
+            };
+            // The generation before the request: a request read later covers at least what this generation asked for.
+            let generation = from.request.generation();
+            apply(&from.request.read().unwrap_or(Request::Everything));
+            if let Some(ack) = mine.acks.of(initiator) {
+                ack.store(generation as u32, Ordering::Release);
+            }
+        }
+    }
+
+    /// Whether a request is pending for this CPU.
+    pub(crate) fn is_pending(&self, me: CpuId) -> bool {
+        self.cpu(me)
+            .is_some_and(|mine| !mine.pending.load(Ordering::Relaxed).is_empty())
+    }
+
+    /// Whether the target has acknowledged the request.
+    pub(crate) fn has_acked(&self, posted: Posted, target: CpuId) -> bool {
+        let settled = self
+            .cpu(posted.initiator)
+            .is_some_and(|cpu| cpu.request.settled() >= posted.generation);
+        settled
+            || self.ack(target, posted.initiator).is_some_and(|ack| {
+                let ahead = ack
+                    .load(Ordering::Acquire)
+                    .wrapping_sub(posted.generation as u32);
+                ahead as i32 >= 0
+            })
+    }
+
+    /// The targets of CPU `me` that have not acknowledged the generation its slot holds.
+    fn still_open(&self, me: CpuId, mine: &PerCpu<WORDS>) -> CpuSet<WORDS> {
+        let posted = Posted {
+            initiator: me,
+            generation: mine.request.generation(),
+        };
+        let mut open = mine.open.load(Ordering::Relaxed);
+        open.retain(|target| !self.has_acked(posted, target));
+        open
+    }
+
+    fn ack(&self, target: CpuId, initiator: CpuId) -> Option<&AtomicU32> {
+        self.cpu(target)?.acks.of(initiator)
+    }
+
+    fn cpu(&self, cpu: CpuId) -> Option<&PerCpu<WORDS>> {
+        self.cpus.as_flattened().get(cpu.index())
+    }
+}

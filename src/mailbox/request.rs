@@ -1,0 +1,140 @@
+//! What one CPU asks others to flush, as values: no reference and no address of the asking CPU's stack.
+
+use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
+use crate::arch::HardwareId;
+use crate::flush::{Depth, Flush};
+use crate::space::SpaceId;
+
+/// A request in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Nothing but the round itself: whoever walks tables with interrupts off has finished when it has answered.
+    Round,
+    /// Pages or all of one address space.
+    Space {
+        space: SpaceId,
+        id: HardwareId,
+        /// The generation that the space's tables have with this change.
+        generation: u64,
+        flush: Flush,
+    },
+    /// Kernel pages, for every identifier.
+    Kernel { flush: Flush },
+    /// The space is being retired: leave its root where it is still loaded, then flush it.
+    Leave { space: SpaceId, id: HardwareId },
+    /// Everything there is.
+    Everything,
+}
+
+impl Request {
+    /// How many words an encoded request takes.
+    pub(super) const WORDS: usize = 6;
+
+    /// A request that covers both. Widens along page < range < space < everything, and never narrows.
+    pub(crate) fn merge(&self, other: &Self) -> Self {
+        match (*self, *other) {
+            (Self::Round, wider) | (wider, Self::Round) => wider,
+            (
+                Self::Space {
+                    space,
+                    id,
+                    generation,
+                    flush,
+                },
+                Self::Space {
+                    space: space2,
+                    id: id2,
+                    generation: generation2,
+                    flush: flush2,
+                },
+            ) if space == space2 && id == id2 => Self::Space {
+                space,
+                id,
+                generation: generation.max(generation2),
+                flush: flush.merge(&flush2),
+            },
+            (Self::Kernel { flush }, Self::Kernel { flush: flush2 }) => Self::Kernel {
+                flush: flush.merge(&flush2),
+            },
+            (a, b) if a == b => a,
+            _ => Self::Everything,
+        }
+    }
+
+    pub(super) fn encode(&self) -> [u64; Self::WORDS] {
+        match *self {
+            Self::Round => [0; Self::WORDS],
+            Self::Space {
+                space,
+                id,
+                generation,
+                flush,
+            } => {
+                let [shape, first, last] = encode_flush(&flush);
+                [1 | shape, first, last, space.raw(), id.0, generation]
+            }
+            Self::Kernel { flush } => {
+                let [shape, first, last] = encode_flush(&flush);
+                [2 | shape, first, last, 0, 0, 0]
+            }
+            Self::Leave { space, id } => [3, 0, 0, space.raw(), id.0, 0],
+            Self::Everything => [4, 0, 0, 0, 0, 0],
+        }
+    }
+
+    pub(super) fn decode(words: [u64; Self::WORDS]) -> Self {
+        let [shape, first, last, space, id, generation] = words;
+        let space = SpaceId::from_raw(space);
+        let id = HardwareId(id);
+        match shape & 0xff {
+            0 => Self::Round,
+            1 => Self::Space {
+                space,
+                id,
+                generation,
+                flush: decode_flush(shape, first, last),
+            },
+            2 => Self::Kernel {
+                flush: decode_flush(shape, first, last),
+            },
+            3 => Self::Leave { space, id },
+            _ => Self::Everything,
+        }
+    }
+}
+
+/// Shape word: bit 8 pages or all, bit 9 leaf only, bits 16..24 shift of the stride, bits 24..32 shift of the leaf size or 0.
+fn encode_flush(flush: &Flush) -> [u64; 3] {
+    let leaf_size = flush
+        .known_leaf_size()
+        .map_or(0, |size| u64::from(size.shift()));
+    let leaf_only = u64::from(flush.depth() == Depth::Leaf);
+    match flush.range() {
+        FlushRange::All => [0, 0, 0],
+        FlushRange::Pages(pages) => [
+            1 << 8 | leaf_only << 9 | u64::from(pages.stride().shift()) << 16 | leaf_size << 24,
+            pages.first().raw(),
+            pages.last().raw(),
+        ],
+    }
+}
+
+/// Anything that does not decode is taken for the whole space: wider, never narrower.
+fn decode_flush(shape: u64, first: u64, last: u64) -> Flush {
+    let pages = PageSize::from_shift((shape >> 16) as u8)
+        .filter(|_| shape & 1 << 8 != 0)
+        .and_then(|stride| {
+            PageRange::inclusive(VirtAddr::new(first), VirtAddr::new(last), stride).ok()
+        });
+    let Some(pages) = pages else {
+        return Flush::all();
+    };
+    let mut flush = Flush::pages(pages);
+    if shape & 1 << 9 != 0 {
+        flush = flush.leaf_only();
+    }
+    match PageSize::from_shift((shape >> 24) as u8) {
+        Some(size) => flush.leaf_size(size),
+        None => flush,
+    }
+}

@@ -1,0 +1,113 @@
+//! CPUs that come, go, and switch address spaces.
+
+use super::Shootdown;
+use crate::arch::{Arch, Half, HardwareId, JoinError, Reach};
+use crate::cost::Cost;
+use crate::cpu_set::{CpuId, CpuSet};
+use crate::error::{Refused, SwitchError};
+use crate::platform::Platform;
+use crate::space::AddressSpace;
+use crate::sync::Ordering;
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// Announces the executing CPU. From here on shootdowns reach it; whatever its TLB held from earlier is dropped.
+    ///
+    /// Before the second CPU announces itself every flush stays local and interrupts nobody.
+    ///
+    /// # Errors
+    /// [`JoinError`]: the CPU is beyond the capacity, or lacks a feature in use. It must then not walk any shared table.
+    ///
+    /// # Context
+    /// On the CPU itself, with interrupts off and able to take the shootdown interrupt as soon as they are on; before it runs any
+    /// address space and before it touches kernel mappings that may be flushed.
+    pub fn cpu_online(&self) -> Result<(), JoinError> {
+        let _irqs_off = self.platform.irq_save();
+        let me = self.platform.cpu();
+        if me.index() >= CpuSet::<WORDS>::CAPACITY {
+            return Err(JoinError::UnknownCpu);
+        }
+        self.arch.join(me)?;
+        self.present.insert(me, Ordering::SeqCst);
+        self.online.insert(me, Ordering::SeqCst);
+        // Published, then flushed: a shootdown that did not see this CPU made its stores before the flush.
+        self.flush_this_cpu();
+        self.serve_mailbox();
+        Ok(())
+    }
+
+    /// Takes the executing CPU out. Shootdowns under way are answered; later ones neither reach it nor wait for it.
+    ///
+    /// # Context
+    /// On the CPU itself, with interrupts off. Afterwards it touches no mapping that may be flushed until it comes online again.
+    pub fn cpu_offline(&self) {
+        let _irqs_off = self.platform.irq_save();
+        let me = self.platform.cpu();
+        self.online.remove(me, Ordering::SeqCst);
+        // An initiator that still saw this CPU made its stores before this flush; one that did not, does not need it.
+        self.flush_this_cpu();
+        self.serve_mailbox();
+        // Last: from here on nobody waits for it.
+        self.present.remove(me, Ordering::SeqCst);
+    }
+
+    /// The CPUs that are online.
+    pub fn online_cpus(&self) -> CpuSet<WORDS> {
+        self.online()
+    }
+
+    /// Makes the space ready to run on this CPU: gives it an identifier that is clean here, and publishes that this CPU may from now
+    /// on hold entries of it. The kernel then loads the root with the identifier returned.
+    ///
+    /// # Errors
+    /// [`SwitchError`]; the root must then not be loaded.
+    ///
+    /// # Context
+    /// On the CPU that switches, with interrupts off until the root is loaded.
+    pub fn switch_to(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+    ) -> Result<HardwareId, SwitchError> {
+        let me = self.own_cpu().map_err(SwitchError::Refused)?;
+        let mut cost = Cost::ZERO;
+        let mut forget = || space.cpus.store(&CpuSet::EMPTY, Ordering::SeqCst);
+        let id = self
+            .arch
+            .activate(me, &space.hardware, &mut forget, &mut cost)
+            .map_err(SwitchError::Id)?;
+        // After the identifier: one that is new to the space has just forgotten the CPUs that held the old one.
+        space.cpus.insert(me, Ordering::SeqCst);
+        // Promise 2: membership is visible before the first walk, also where the bit was set already.
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        if space.is_live() {
+            Ok(id)
+        } else {
+            Err(SwitchError::Refused(Refused::Retired))
+        }
+    }
+
+    /// To be called by the context switch before the outgoing task may run on another CPU: completes invalidations that the
+    /// kernel itself had issued in that task. This crate's own are complete when its calls return.
+    ///
+    /// # Context
+    /// On the CPU that the task leaves, with interrupts off.
+    pub fn before_migration(&self) {
+        let mut cost = Cost::ZERO;
+        self.arch.before_migration(&mut cost);
+    }
+
+    fn own_cpu(&self) -> Result<CpuId, Refused> {
+        let me = self.platform.cpu();
+        if self.online.contains(me, Ordering::Relaxed) {
+            Ok(me)
+        } else {
+            Err(Refused::UnknownCpu)
+        }
+    }
+
+    fn flush_this_cpu(&self) {
+        let mut cost = Cost::ZERO;
+        self.arch.store_barrier(Reach::Local, &mut cost);
+        self.arch.flush_tlb_all(Reach::Local, &mut cost);
+        self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+    }
+}

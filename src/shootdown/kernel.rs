@@ -1,0 +1,136 @@
+//! Flushes of kernel mappings, and the round that holds off lockless walkers.
+//!
+//! Secondary TLBs are not told of kernel mappings: a device has no access through them. What can concern an IOMMU are the
+//! *tables* of the kernel half, where it walks a root that both halves share: [`Shootdown::flush_kernel_tables`].
+
+use super::Shootdown;
+use super::user::finish;
+use crate::address::{FlushRange, PageRange};
+use crate::arch::{Arch, Half, Reach};
+use crate::cost::Cost;
+use crate::cpu_set::CpuSet;
+use crate::error::{FlushError, Refused};
+use crate::flush::Flush;
+use crate::mailbox::{Posted, Request};
+use crate::platform::Platform;
+use crate::secondary::Needs;
+use crate::ticket::{Task, Ticket, Waits};
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// Starts a shootdown of changed kernel translations on every CPU, for every identifier. No secondary TLB is told.
+    ///
+    /// # Errors
+    /// [`Refused`], where nothing was issued.
+    ///
+    /// # Context
+    /// As for [`Self::start`].
+    pub fn start_kernel(&self, flush: Flush) -> Result<Ticket<'_, P, WORDS>, Refused> {
+        self.check_flush(&flush)?;
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        let posted = self.start_kernel_cpus(&flush, &mut cost);
+        Ok(self.ticket(None, Waits::new(Task::Flush(flush)), posted, cost))
+    }
+
+    /// Flushes these kernel pages, whose leaf entries alone have changed, on every CPU.
+    ///
+    /// # Errors
+    /// As for [`Self::flush`].
+    pub fn flush_kernel_range(&self, pages: PageRange) -> Result<Cost, FlushError<WORDS>> {
+        finish(self.start_kernel(Flush::pages(pages).leaf_only())?)
+    }
+
+    /// Flushes every entry of every CPU: all identifiers, kernel mappings, walk caches. No secondary TLB is told.
+    ///
+    /// # Errors
+    /// As for [`Self::flush`].
+    pub fn flush_all(&self) -> Result<Cost, FlushError<WORDS>> {
+        finish(self.start_kernel(Flush::all())?)
+    }
+
+    /// Starts a shootdown of kernel translations whose tables are about to be freed: walk caches of the CPUs, and those of every
+    /// registered IOMMU that caches tables of the kernel half, each told once.
+    ///
+    /// # Errors
+    /// [`Refused`], where nothing was issued.
+    ///
+    /// # Context
+    /// As for [`Self::start`].
+    pub fn start_kernel_tables(&self, pages: PageRange) -> Result<Ticket<'_, P, WORDS>, Refused> {
+        let flush = Flush::pages(pages);
+        self.check_flush(&flush)?;
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        // The devices first would be too early: the store barrier of the CPU side makes the stores visible to them as well.
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        let mut waits = Waits::new(Task::KernelTables);
+        let wanted = |needs: Needs| needs.contains(Needs::KERNEL_TABLES);
+        let slots = self.start_secondaries(&self.instances, &mut waits, wanted, &mut cost);
+        let posted = self.issue_kernel(&flush, &mut cost);
+        if slots.is_some() {
+            self.in_callback(|| waits.submit(&self.instances, |_| true, &mut cost));
+        }
+        Ok(self.ticket(slots, waits, posted, cost))
+    }
+
+    /// Flushes kernel translations whose tables are about to be freed: [`Self::start_kernel_tables`], then wait.
+    ///
+    /// # Errors
+    /// As for [`Self::flush`].
+    pub fn flush_kernel_tables(&self, pages: PageRange) -> Result<Cost, FlushError<WORDS>> {
+        finish(self.start_kernel_tables(pages)?)
+    }
+
+    /// Returns when every other CPU has taken an interrupt: whoever walked page tables with interrupts off has finished.
+    ///
+    /// # Errors
+    /// [`FlushError::Incomplete`] with the CPUs that have not answered.
+    ///
+    /// # Context
+    /// As for [`Self::start`].
+    pub fn sync_lockless_walkers(&self) -> Result<Cost, FlushError<WORDS>> {
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        // The unlinking stores before the round: a walker that starts after its answer does not find the table.
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        let posted = self.post(&self.online(), &Request::Round, &mut cost);
+        let waits = Waits::new(Task::KernelTables);
+        finish(self.ticket(None, waits, posted, cost))
+    }
+
+    fn check_flush(&self, flush: &Flush) -> Result<(), Refused> {
+        match flush.range() {
+            FlushRange::All => Ok(()),
+            FlushRange::Pages(pages) => self.check_kernel(pages),
+        }
+    }
+
+    fn start_kernel_cpus(&self, flush: &Flush, cost: &mut Cost) -> Option<(Posted, CpuSet<WORDS>)> {
+        self.arch.store_barrier(Reach::Broadcast, cost);
+        self.issue_kernel(flush, cost)
+    }
+
+    fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> Option<(Posted, CpuSet<WORDS>)> {
+        let me = self.platform.cpu();
+        let online = self.online();
+        let (posted, reach) = if self.broadcasts() {
+            let alone = online.is_within(me) && self.instances.is_empty();
+            (
+                None,
+                if alone {
+                    Reach::Local
+                } else {
+                    Reach::Broadcast
+                },
+            )
+        } else {
+            (
+                self.post(&online, &Request::Kernel { flush: *flush }, cost),
+                Reach::Local,
+            )
+        };
+        self.flush_kernel(flush, reach, cost);
+        self.arch.complete(Half::Kernel, reach, cost);
+        posted
+    }
+}

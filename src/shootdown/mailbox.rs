@@ -1,0 +1,109 @@
+//! The engine's side of the mailboxes: posting, serving, and who has answered.
+
+use super::Shootdown;
+use crate::arch::{Arch, Half, Reach};
+use crate::cost::Cost;
+use crate::cpu_set::{CpuId, CpuSet};
+use crate::mailbox::{Posted, Request};
+use crate::platform::Platform;
+use crate::stats::Stats;
+use crate::sync::Ordering;
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// To be called by the kernel's handler of the interrupt that [`Platform::send_ipi`] raises: serves every request that is
+    /// pending for this CPU. Harmless where there is none.
+    ///
+    /// # Context
+    /// Interrupts off. Takes no lock, does not wait, and may interrupt any code except itself; not for an NMI.
+    pub fn on_ipi(&self) {
+        self.serve_mailbox();
+    }
+
+    /// To be called in the kernel's own spin loops that run with interrupts off: a CPU that waits for a lock must still answer
+    /// shootdowns, for the holder of the lock may be waiting for it. One load where nothing is pending.
+    ///
+    /// # Context
+    /// Any but NMI.
+    pub fn poll(&self) {
+        self.serve_mailbox();
+    }
+
+    pub(crate) fn serve_mailbox(&self) {
+        let _irqs_off = self.platform.irq_save();
+        let me = self.platform.cpu();
+        if !self.mailboxes.is_pending(me) {
+            return;
+        }
+        let mut served = 0;
+        self.mailboxes.serve(me, |request| {
+            self.apply(request);
+            served += 1;
+        });
+        self.counters.add(
+            me,
+            &Stats {
+                requests_served: served,
+                ..Stats::default()
+            },
+        );
+    }
+
+    /// Publishes a request to those of `cpus` that are online and not this one, and interrupts them once.
+    pub(super) fn post(
+        &self,
+        cpus: &CpuSet<WORDS>,
+        request: &Request,
+        cost: &mut Cost,
+    ) -> Option<(Posted, CpuSet<WORDS>)> {
+        let _irqs_off = self.platform.irq_save();
+        let me = self.platform.cpu();
+        let mut targets = cpus.intersection(&self.online());
+        targets.remove(me);
+        if targets.is_empty() {
+            return None;
+        }
+        let present = self.present.load(Ordering::SeqCst);
+        let (posted, interrupt) = self.mailboxes.post(me, &targets, &present, request)?;
+        cost.ipis += interrupt.len() as u32;
+        self.platform.send_ipi(interrupt.mask());
+        Some((posted, targets))
+    }
+
+    pub(crate) fn interrupt_again(&self, posted: Posted, cpus: &CpuSet<WORDS>, cost: &mut Cost) {
+        if cpus.is_empty() {
+            return;
+        }
+        self.mailboxes.repeat(posted, cpus);
+        let _irqs_off = self.platform.irq_save();
+        let mut others = *cpus;
+        others.remove(self.platform.cpu());
+        cost.ipis += others.len() as u32;
+        self.platform.send_ipi(others.mask());
+    }
+
+    /// Whether the CPU has answered, or has left after flushing everything.
+    pub(crate) fn has_answered(&self, posted: Posted, cpu: CpuId) -> bool {
+        self.mailboxes.has_acked(posted, cpu) || !self.present.contains(cpu, Ordering::Acquire)
+    }
+
+    /// Carries out another CPU's request on this one, completely.
+    fn apply(&self, request: &Request) {
+        let mut cost = Cost::ZERO;
+        match request {
+            Request::Round => return,
+            Request::Space { id, flush, .. } => {
+                self.flush_user(*id, flush, Reach::Local, &mut cost)
+            }
+            Request::Kernel { flush } => self.flush_kernel(flush, Reach::Local, &mut cost),
+            Request::Leave { space, id } => {
+                self.platform.leave_borrowed_root(Some(*space));
+                self.arch.flush_tlb_space(*id, Reach::Local, &mut cost);
+            }
+            Request::Everything => {
+                self.platform.leave_borrowed_root(None);
+                self.arch.flush_tlb_all(Reach::Local, &mut cost);
+            }
+        }
+        self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+    }
+}

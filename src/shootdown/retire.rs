@@ -1,0 +1,76 @@
+//! The end of an address space.
+
+use super::Shootdown;
+use super::start::Reason;
+use crate::arch::{Arch, Half, Reach};
+use crate::cost::Cost;
+use crate::error::Refused;
+use crate::mailbox::Request;
+use crate::platform::Platform;
+use crate::secondary::Needs;
+use crate::space::{AddressSpace, Life};
+use crate::ticket::{Task, Ticket, Waits};
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// Retires an address space: every secondary TLB stops walking it, CPUs that still have its root loaded without running it
+    /// leave it, everything cached of it is dropped everywhere, and its identifier is given back - in that order. Give the root
+    /// and the remaining tables to the ticket ([`Ticket::holding`]): they come free when it completes.
+    ///
+    /// No task of the space runs, and none will: [`Self::switch_to`] refuses it from here on.
+    ///
+    /// # Errors
+    /// [`Refused::Retired`] where it has been retired already.
+    ///
+    /// # Context
+    /// As for [`Self::start`].
+    pub fn retire<'e>(
+        &'e self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+    ) -> Result<Ticket<'e, P, WORDS>, Refused> {
+        if !space.advance(Life::Live, Life::Retiring) {
+            return Err(Refused::Retired);
+        }
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        let scope = self.scope(space, Reason::Change, &mut cost);
+        let mut waits = Waits::new(Task::Release);
+        let slots = self.start_secondaries(&space.secondaries, &mut waits, |_| true, &mut cost);
+        let mut posted = None;
+        if let Some(id) = scope.id {
+            let leave = Request::Leave {
+                space: space.id(),
+                id,
+            };
+            posted = self.post(&scope.cpus, &leave, &mut cost);
+            if scope.cpus.contains(scope.me) {
+                self.platform.leave_borrowed_root(Some(space.id()));
+            }
+            let reach = if self.broadcasts() {
+                scope.reach
+            } else {
+                Reach::Local
+            };
+            self.arch.flush_tlb_space(id, reach, &mut cost);
+            self.arch.complete(Half::User, reach, &mut cost);
+        }
+        if slots.is_some() {
+            self.in_callback(|| {
+                waits.submit(
+                    &space.secondaries,
+                    |needs| needs.contains(Needs::SNOOPS_BROADCASTS),
+                    &mut cost,
+                );
+            });
+        }
+        let mut outstanding = self.outstanding(slots, waits, posted, cost);
+        outstanding.retiring = Some(space);
+        Ok(Ticket::new(outstanding))
+    }
+
+    /// Everybody has let go: the identifier is clean.
+    pub(crate) fn finish_retire(&self, space: &AddressSpace<P::Arch, WORDS>) {
+        let _irqs_off = self.platform.irq_save();
+        self.arch.retire(&space.hardware);
+        space.advance(Life::Retiring, Life::Retired);
+    }
+}

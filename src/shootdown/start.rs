@@ -1,0 +1,221 @@
+//! Steps 1 to 4 of every shootdown.
+
+use super::Shootdown;
+use crate::address::{FlushRange, PageRange};
+use crate::arch::{Arch, Entries, Half, HardwareId, Reach};
+use crate::attachment::Slots;
+use crate::cost::Cost;
+use crate::cpu_set::{CpuId, CpuSet};
+use crate::error::Refused;
+use crate::flush::Flush;
+use crate::mailbox::{Posted, Request};
+use crate::platform::Platform;
+use crate::secondary::Needs;
+use crate::space::AddressSpace;
+use crate::sync::Ordering;
+use crate::ticket::{Outstanding, Task, Ticket, Waits};
+
+/// Why a user mapping is flushed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Old entries allow what the new ones do not, or lead elsewhere.
+    Change,
+    /// Old entries allow less than the new ones, and nothing else differs.
+    Upgrade,
+}
+
+/// The shootdown of one space, between its steps.
+pub(super) struct Scope<const WORDS: usize> {
+    pub(super) me: CpuId,
+    pub(super) id: Option<HardwareId>,
+    pub(super) generation: u64,
+    /// CPUs that may hold entries.
+    pub(super) cpus: CpuSet<WORDS>,
+    pub(super) reach: Reach,
+}
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// Starts the shootdown of a user mapping. The caller's page-table stores have been made.
+    pub(super) fn start_user<'e>(
+        &'e self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+        flush: Flush,
+        reason: Reason,
+    ) -> Result<Ticket<'e, P, WORDS>, Refused> {
+        if !space.is_live() {
+            return Err(Refused::Retired);
+        }
+        if let FlushRange::Pages(pages) = flush.range() {
+            self.arch.check_range(Half::User, pages)?;
+        }
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        let scope = self.scope(space, reason, &mut cost);
+        let wanted = |needs: Needs| reason == Reason::Change || needs.contains(Needs::UPGRADES);
+        let mut waits = Waits::new(Task::Flush(flush));
+        let slots = self.start_secondaries(&space.secondaries, &mut waits, wanted, &mut cost);
+        let posted = self.start_cpus(space, &flush, &scope, &mut cost);
+        if slots.is_some() && space.is_snooped() {
+            // A device TLB behind an IOMMU that snoops comes strictly after that IOMMU's TLB: after the CPU's completion.
+            self.in_callback(|| {
+                waits.submit(
+                    &space.secondaries,
+                    |needs| needs.contains(Needs::SNOOPS_BROADCASTS),
+                    &mut cost,
+                );
+            });
+        }
+        Ok(self.ticket(slots, waits, posted, cost))
+    }
+
+    /// Steps 1 and 2.
+    pub(super) fn scope(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        reason: Reason,
+        cost: &mut Cost,
+    ) -> Scope<WORDS> {
+        // Promise 1, and the first half of promise 2: whoever joins later walks the new entries, whoever has joined is read
+        // below. The order of the two is the contract of `store_barrier`.
+        self.arch.store_barrier(Reach::Broadcast, cost);
+        let generation = if self.broadcasts() {
+            space.generation()
+        } else {
+            space.raise_generation()
+        };
+        let me = self.platform.cpu();
+        let id = self.arch.hardware_id(&space.hardware);
+        let cpus = space.cpus.load(Ordering::SeqCst);
+        let lazily = reason == Reason::Upgrade && self.platform.repairs_spurious_faults();
+        let alone = lazily || cpus.is_within(me) || self.online().is_within(me);
+        let reach = if alone && !space.is_snooped() {
+            Reach::Local
+        } else {
+            Reach::Broadcast
+        };
+        Scope {
+            me,
+            id,
+            generation,
+            cpus,
+            reach,
+        }
+    }
+
+    /// Step 3 for devices: queued and rung, nothing waited for. One load and one branch where there is none.
+    pub(crate) fn start_secondaries<'e>(
+        &self,
+        slots: &'e Slots,
+        waits: &mut Waits,
+        wanted: impl Fn(Needs) -> bool,
+        cost: &mut Cost,
+    ) -> Option<&'e Slots> {
+        if slots.is_empty() {
+            return None;
+        }
+        self.in_callback(|| {
+            waits.enlist(slots, wanted);
+            waits.submit(
+                slots,
+                |needs| !needs.contains(Needs::SNOOPS_BROADCASTS),
+                cost,
+            );
+        });
+        Some(slots)
+    }
+
+    /// Steps 3 and 4 for CPUs. On return everything issued by instruction is complete.
+    fn start_cpus(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        flush: &Flush,
+        scope: &Scope<WORDS>,
+        cost: &mut Cost,
+    ) -> Option<(Posted, CpuSet<WORDS>)> {
+        let id = scope.id?;
+        if self.broadcasts() {
+            self.flush_user(id, flush, scope.reach, cost);
+            self.arch.complete(Half::User, scope.reach, cost);
+            return None;
+        }
+        let request = Request::Space {
+            space: space.id(),
+            id,
+            generation: scope.generation,
+            flush: *flush,
+        };
+        let posted = match scope.reach {
+            Reach::Local => None,
+            Reach::Broadcast => self.post(&scope.cpus, &request, cost),
+        };
+        if scope.cpus.contains(scope.me) {
+            self.flush_user(id, flush, Reach::Local, cost);
+            self.arch.complete(Half::User, Reach::Local, cost);
+        }
+        posted
+    }
+
+    /// Issues one flush of a user mapping.
+    pub(super) fn flush_user(&self, id: HardwareId, flush: &Flush, reach: Reach, cost: &mut Cost) {
+        match flush.range() {
+            FlushRange::All => self.arch.flush_tlb_space(id, reach, cost),
+            FlushRange::Pages(pages) => {
+                self.arch
+                    .flush_tlb_range(id, pages, entries(flush), reach, cost);
+            }
+        }
+    }
+
+    /// Issues one flush of kernel mappings.
+    pub(super) fn flush_kernel(&self, flush: &Flush, reach: Reach, cost: &mut Cost) {
+        match flush.range() {
+            FlushRange::All => self.arch.flush_tlb_all(reach, cost),
+            FlushRange::Pages(pages) => {
+                self.arch
+                    .flush_tlb_kernel_range(pages, entries(flush), reach, cost);
+            }
+        }
+    }
+
+    pub(super) fn check_kernel(&self, pages: &PageRange) -> Result<(), Refused> {
+        Ok(self.arch.check_range(Half::Kernel, pages)?)
+    }
+
+    /// The ticket for what has been started.
+    pub(super) fn ticket<'e>(
+        &'e self,
+        slots: Option<&'e Slots>,
+        waits: Waits,
+        posted: Option<(Posted, CpuSet<WORDS>)>,
+        cost: Cost,
+    ) -> Ticket<'e, P, WORDS> {
+        Ticket::new(self.outstanding(slots, waits, posted, cost))
+    }
+
+    pub(super) fn outstanding<'e>(
+        &'e self,
+        slots: Option<&'e Slots>,
+        waits: Waits,
+        posted: Option<(Posted, CpuSet<WORDS>)>,
+        cost: Cost,
+    ) -> Outstanding<'e, P, WORDS> {
+        let (posted, cpus) = posted.unzip();
+        Outstanding {
+            engine: self,
+            slots,
+            waits,
+            posted,
+            cpus: cpus.unwrap_or(CpuSet::EMPTY),
+            retiring: None,
+            deadline: self.deadline(),
+            cost,
+        }
+    }
+}
+
+fn entries(flush: &Flush) -> Entries {
+    Entries {
+        depth: flush.depth(),
+        leaf_size: flush.known_leaf_size(),
+    }
+}

@@ -1,0 +1,210 @@
+//! The secondary TLBs' part of a ticket: what has been queued, what is awaited, what went wrong.
+
+use crate::attachment::{Inside, MAX_SECONDARIES, Purpose, Slots};
+use crate::cost::Cost;
+use crate::flush::Flush;
+use crate::secondary::{Fence, Full, Invalidation, Needs, SecondaryError};
+use core::task::Poll;
+
+/// What every secondary TLB of a ticket is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    /// Drop these translations.
+    Flush(Flush),
+    /// Stop walking, and drop everything.
+    Release,
+    /// Drop tables of the kernel half.
+    KernelTables,
+}
+
+/// How far one secondary TLB has come. The generation tells whether its slot is still the same attachment.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Not concerned.
+    Idle,
+    /// To be queued: now, when there is room, or after the CPUs' completion.
+    Unqueued { generation: u32 },
+    /// Queued, not sealed. Left within one call of [`Waits::submit`].
+    Queued { generation: u32 },
+    /// Awaited.
+    Sealed { generation: u32, fence: Fence },
+    /// Reported an error.
+    Failed {
+        generation: u32,
+        fence: Fence,
+        error: SecondaryError,
+    },
+    /// Done, or detached meanwhile.
+    Done,
+}
+
+/// One state for each slot of the owner.
+#[derive(Clone, Debug)]
+pub(crate) struct Waits {
+    task: Task,
+    states: [State; MAX_SECONDARIES],
+}
+
+impl Waits {
+    /// Nobody is concerned yet.
+    pub(crate) fn new(task: Task) -> Self {
+        Self {
+            task,
+            states: [State::Idle; MAX_SECONDARIES],
+        }
+    }
+
+    /// Concerns every secondary TLB attached now whose needs `wanted` accepts. Whoever attaches later has not walked before the
+    /// page-table stores.
+    pub(crate) fn enlist(&mut self, slots: &Slots, wanted: impl Fn(Needs) -> bool) {
+        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
+            if let Some(inside) = slot.enter(Purpose::Queue)
+                && wanted(inside.tlb().needs())
+            {
+                *state = State::Unqueued {
+                    generation: inside.generation(),
+                };
+            }
+        }
+    }
+
+    /// Concerns one attachment alone.
+    pub(crate) fn enlist_one(&mut self, index: usize, generation: u32) {
+        if let Some(state) = self.states.get_mut(index) {
+            *state = State::Unqueued { generation };
+        }
+    }
+
+    /// Queues to all that `which` accepts, then seals them: all are started before any is waited for.
+    pub(crate) fn submit(&mut self, slots: &Slots, which: impl Fn(Needs) -> bool, cost: &mut Cost) {
+        let task = self.task;
+        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
+            let State::Unqueued { generation } = *state else {
+                continue;
+            };
+            let Some(inside) = slot
+                .enter(Purpose::Queue)
+                .filter(|i| i.generation() == generation)
+            else {
+                *state = State::Done;
+                continue;
+            };
+            if which(inside.tlb().needs()) && queue(&inside, task, cost).is_ok() {
+                *state = State::Queued { generation };
+            }
+        }
+        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
+            let State::Queued { generation } = *state else {
+                continue;
+            };
+            // Entered for polling: what was queued is sealed even where a detach has begun meanwhile.
+            *state = match slot
+                .enter(Purpose::Poll)
+                .filter(|i| i.generation() == generation)
+            {
+                Some(inside) => State::Sealed {
+                    generation,
+                    fence: inside.tlb().seal(cost),
+                },
+                None => State::Done,
+            };
+        }
+    }
+
+    /// One look at each of them; those that found no room are tried again.
+    pub(crate) fn poll(&mut self, slots: &Slots, cost: &mut Cost) {
+        if self
+            .states
+            .iter()
+            .any(|s| matches!(s, State::Unqueued { .. }))
+        {
+            self.submit(slots, |_| true, cost);
+        }
+        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
+            let (generation, fence) = match *state {
+                State::Sealed { generation, fence }
+                | State::Failed {
+                    generation, fence, ..
+                } => (generation, Some(fence)),
+                State::Unqueued { generation } => (generation, None),
+                _ => continue,
+            };
+            let inside = slot
+                .enter(Purpose::Poll)
+                .filter(|i| i.generation() == generation);
+            *state = match (inside, fence) {
+                (Some(inside), Some(fence)) => poll_fence(&inside, generation, fence, cost),
+                (Some(inside), None) => {
+                    make_room(&inside, cost);
+                    State::Unqueued { generation }
+                }
+                (None, _) => State::Done,
+            };
+        }
+    }
+
+    /// Asks those that have failed or not answered for everything they have, once more.
+    pub(crate) fn widen(&mut self, cost: &mut Cost) {
+        if let Task::Flush(flush) = &mut self.task {
+            *flush = Flush::all();
+        }
+        for state in &mut self.states {
+            if let State::Sealed { generation, .. } | State::Failed { generation, .. } = *state {
+                *state = State::Unqueued { generation };
+                cost.escalations += 1;
+            }
+        }
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        self.states.iter().any(|s| {
+            matches!(
+                s,
+                State::Unqueued { .. } | State::Queued { .. } | State::Sealed { .. }
+            )
+        })
+    }
+
+    /// Bit `n`: slot `n` has not completed.
+    pub(crate) fn unfinished(&self) -> u32 {
+        self.states
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| !matches!(state, State::Idle | State::Done))
+            .fold(0, |bits, (index, _)| bits | 1 << index)
+    }
+
+    pub(crate) fn error(&self) -> Option<SecondaryError> {
+        self.states.iter().find_map(|state| match state {
+            State::Failed { error, .. } => Some(*error),
+            _ => None,
+        })
+    }
+}
+
+fn queue(inside: &Inside<'_>, task: Task, cost: &mut Cost) -> Result<(), Full> {
+    let (tlb, key) = (inside.tlb(), inside.key());
+    match task {
+        Task::Flush(flush) => tlb.queue(&Invalidation::Space { key, flush }, cost),
+        Task::Release => tlb.release(key, cost),
+        Task::KernelTables => tlb.queue(&Invalidation::KernelTables, cost),
+    }
+}
+
+fn poll_fence(inside: &Inside<'_>, generation: u32, mut fence: Fence, cost: &mut Cost) -> State {
+    match inside.tlb().poll(&mut fence, cost) {
+        Poll::Pending => State::Sealed { generation, fence },
+        Poll::Ready(Ok(())) => State::Done,
+        Poll::Ready(Err(error)) => State::Failed {
+            generation,
+            fence,
+            error,
+        },
+    }
+}
+
+/// A full ring whose owners have all given up has nobody who looks at its errors: one look on their behalf.
+fn make_room(inside: &Inside<'_>, cost: &mut Cost) {
+    let mut fence = inside.tlb().seal(cost);
+    let _ = inside.tlb().poll(&mut fence, cost);
+}
