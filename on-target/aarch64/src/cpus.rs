@@ -1,0 +1,120 @@
+//! The other CPUs: each waits for work, does it, and waits again.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{clock, psci};
+
+/// CPUs of the machine.
+pub const COUNT: usize = 4;
+
+/// How long a CPU may take to answer.
+const PATIENCE: u64 = 5_000_000_000;
+
+const OFFLINE: u32 = 0;
+const IDLE: u32 = 1;
+const ASKED: u32 = 2;
+
+/// Work for one CPU: a call with one argument. It is written by CPU 0 in state `IDLE`, read by its CPU in state `ASKED`.
+struct Desk {
+    state: AtomicU32,
+    work: UnsafeCell<Option<Work>>,
+}
+
+/// A function and its argument.
+type Work = (unsafe fn(*mut ()), *mut ());
+
+// SAFETY: `state` hands `work` back and forth between CPU 0 and the desk's own CPU.
+unsafe impl Sync for Desk {}
+
+static DESKS: [Desk; COUNT] = [const {
+    Desk {
+        state: AtomicU32::new(OFFLINE),
+        work: UnsafeCell::new(None),
+    }
+}; COUNT];
+
+/// The CPU that runs this.
+pub fn current() -> usize {
+    let cpu: u64;
+    // SAFETY: reads the register in which `boot.s` keeps the number.
+    unsafe { asm!("mrs {}, tpidr_el1", out(reg) cpu, options(nomem, nostack, preserves_flags)) };
+    cpu as usize
+}
+
+/// Starts all other CPUs and waits until they wait for work. Called once, by CPU 0.
+///
+/// # Panics
+/// Where one does not start.
+pub fn start() {
+    for (cpu, desk) in DESKS.iter().enumerate().skip(1) {
+        psci::start(cpu);
+        let online = || desk.state.load(Ordering::Acquire) == IDLE;
+        assert!(
+            clock::wait_until(PATIENCE, online),
+            "CPU {cpu} does not report"
+        );
+    }
+}
+
+/// Has `cpu` do `work`, and waits for the result. Called by CPU 0; on its own number it is a plain call.
+///
+/// # Panics
+/// Where that CPU was not started or does not answer.
+pub fn run_on<R: Send>(cpu: usize, work: impl FnOnce() -> R + Send) -> R {
+    if cpu == current() {
+        return work();
+    }
+    assert!(current() == 0, "work is handed out by CPU 0 alone");
+    let mut call = Call {
+        work: Some(work),
+        result: None,
+    };
+    give(cpu, &mut call);
+    call.result.expect("the CPU reported the work as done")
+}
+
+struct Call<F, R> {
+    work: Option<F>,
+    result: Option<R>,
+}
+
+fn give<F: FnOnce() -> R, R>(cpu: usize, call: &mut Call<F, R>) {
+    /// Does the work behind the pointer, which is that of `give`.
+    unsafe fn perform<F: FnOnce() -> R, R>(call: *mut ()) {
+        // SAFETY: `give` lends its call until the desk is idle again.
+        let call = unsafe { &mut *call.cast::<Call<F, R>>() };
+        call.result = call.work.take().map(|work| work());
+    }
+    let desk = &DESKS[cpu];
+    assert!(
+        desk.state.load(Ordering::Acquire) == IDLE,
+        "CPU {cpu} is not waiting for work"
+    );
+    // SAFETY: the desk is idle, so its CPU does not look at `work`.
+    unsafe { *desk.work.get() = Some((perform::<F, R>, core::ptr::from_mut(call).cast())) };
+    desk.state.store(ASKED, Ordering::Release);
+    let done = || desk.state.load(Ordering::Acquire) == IDLE;
+    assert!(
+        clock::wait_until(PATIENCE, done),
+        "CPU {cpu} does not answer"
+    );
+}
+
+/// What every CPU but the first does.
+pub(crate) fn serve(cpu: usize) -> ! {
+    let desk = &DESKS[cpu];
+    loop {
+        desk.state.store(IDLE, Ordering::Release);
+        while desk.state.load(Ordering::Acquire) != ASKED {
+            clock::relax();
+        }
+        // SAFETY: asked, so CPU 0 leaves `work` alone until the desk is idle.
+        let work = unsafe { (*desk.work.get()).take() };
+        if let Some((perform, call)) = work {
+            // SAFETY: CPU 0 waits in `give` and lends the call until then.
+            unsafe { perform(call) };
+        }
+    }
+}

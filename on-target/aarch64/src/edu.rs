@@ -1,0 +1,77 @@
+//! QEMU's `edu` device: a buffer of its own, and DMA between it and memory.
+
+use tlb_shootdown::dma::{Mmio, VolatileMmio};
+
+use crate::{clock, pci};
+
+const VENDOR: u16 = 0x1234;
+const DEVICE: u16 = 0x11e8;
+
+/// DMA registers (QEMU, docs/specs/edu).
+const SOURCE: usize = 0x80;
+const DESTINATION: usize = 0x88;
+const COUNT: usize = 0x90;
+const COMMAND: usize = 0x98;
+/// Starts a transfer; reads as 1 while it runs.
+const RUN: u64 = 1;
+/// From the buffer to memory; otherwise the other way.
+const TO_MEMORY: u64 = 2;
+/// Where the device itself finds its buffer.
+const BUFFER: u64 = 0x4_0000;
+
+/// One transfer takes 100 ms.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// A transfer did not end in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck;
+
+/// The device.
+#[derive(Debug)]
+pub struct Edu {
+    /// Its requester id.
+    pub requester: u32,
+    registers: VolatileMmio,
+}
+
+impl Edu {
+    /// Finds the device; `None` where the machine has none. Called once.
+    pub fn find() -> Option<Self> {
+        let function = pci::find(VENDOR, DEVICE)?;
+        Some(Self {
+            requester: function.requester,
+            registers: function.registers,
+        })
+    }
+
+    /// Copies `len` bytes (at most 4096) from bus address `from` into the device's buffer. Whether memory let it, the
+    /// device does not say.
+    ///
+    /// # Errors
+    /// [`Stuck`].
+    pub fn fetch(&self, from: u64, len: u64) -> Result<(), Stuck> {
+        self.transfer(from, BUFFER, len, RUN)
+    }
+
+    /// Copies `len` bytes (at most 4096) from the device's buffer to bus address `to`. Whether memory let it, the device
+    /// does not say.
+    ///
+    /// # Errors
+    /// [`Stuck`].
+    pub fn store(&self, to: u64, len: u64) -> Result<(), Stuck> {
+        self.transfer(BUFFER, to, len, RUN | TO_MEMORY)
+    }
+
+    fn transfer(&self, from: u64, to: u64, len: u64, command: u64) -> Result<(), Stuck> {
+        self.registers.write64(SOURCE, from);
+        self.registers.write64(DESTINATION, to);
+        self.registers.write64(COUNT, len);
+        self.registers.write64(COMMAND, command);
+        let done = || self.registers.read64(COMMAND) & RUN == 0;
+        if clock::wait_until(PATIENCE, done) {
+            Ok(())
+        } else {
+            Err(Stuck)
+        }
+    }
+}
