@@ -192,17 +192,35 @@ impl Drop for Inside<'_> {
     }
 }
 
+/// What a flush has to know of its secondary TLBs before it looks at any: one load tells whether there are any, and whether
+/// one relies on the CPUs' broadcasts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary(u32);
+
+impl Summary {
+    /// Above the bits of the slots: how many of them rely on broadcasts.
+    const SNOOPER: u32 = 1 << MAX_SECONDARIES;
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn is_snooped(self) -> bool {
+        self.0 >= Self::SNOOPER
+    }
+}
+
 /// All the slots of one owner, and a word that says whether any is in use.
 pub(crate) struct Slots {
-    /// Bit `n`: slot `n` may be attached. Zero is the fast path of an owner without secondary TLBs.
-    used: AtomicU32,
+    /// A [`Summary`]. Bit `n`: slot `n` may be attached. Zero is the fast path of an owner without secondary TLBs.
+    summary: AtomicU32,
     slots: [Slot; MAX_SECONDARIES],
 }
 
 impl Slots {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { used: AtomicU32::new(0), slots: array_of!(MAX_SECONDARIES, Slot::new()) }
+            Self { summary: AtomicU32::new(0), slots: array_of!(MAX_SECONDARIES, Slot::new()) }
         }
     }
 
@@ -210,7 +228,7 @@ impl Slots {
     pub(crate) fn attach(&self, attached: Attached) -> Option<(usize, u32)> {
         self.slots.iter().enumerate().find_map(|(index, slot)| {
             let generation = slot.fill(attached)?;
-            self.used.fetch_or(1 << index, Ordering::SeqCst);
+            self.summary.fetch_or(1 << index, Ordering::SeqCst);
             Some((index, generation))
         })
     }
@@ -221,20 +239,29 @@ impl Slots {
             return false;
         };
         // The bit goes first: raised again by an attach that takes the slot as soon as it is empty.
-        self.used.fetch_and(!(1 << index), Ordering::SeqCst);
+        self.summary.fetch_and(!(1 << index), Ordering::SeqCst);
         let freed = slot.empty(generation);
         if !freed && slot.is_generation(generation) {
-            self.used.fetch_or(1 << index, Ordering::SeqCst);
+            self.summary.fetch_or(1 << index, Ordering::SeqCst);
         }
         freed
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&Slot> {
-        self.slots.get(index)
+    /// One more, or one less, relies on broadcasts.
+    pub(crate) fn add_snooper(&self) {
+        self.summary.fetch_add(Summary::SNOOPER, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.used.load(Ordering::SeqCst) == 0
+    pub(crate) fn remove_snooper(&self) {
+        self.summary.fetch_sub(Summary::SNOOPER, Ordering::SeqCst);
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        Summary(self.summary.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Slot> {
+        self.slots.get(index)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Slot)> {

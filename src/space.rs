@@ -48,8 +48,6 @@ pub struct AddressSpace<A: Arch, const WORDS: usize> {
     /// Counts changes of the tables, on architectures whose CPUs compare it when they switch.
     generation: AtomicU64,
     life: AtomicU32,
-    /// How many attached secondary TLBs rely on the CPUs' broadcasts.
-    snoopers: AtomicU32,
     pub(crate) secondaries: Slots,
 }
 
@@ -61,7 +59,6 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
             cpus: AtomicCpuSet::new(),
             generation: AtomicU64::new(1),
             life: AtomicU32::new(Life::Live as u32),
-            snoopers: AtomicU32::new(0),
             secondaries: Slots::new(),
         }
     }
@@ -104,23 +101,11 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
             .compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
-
-    pub(crate) fn add_snooper(&self) {
-        self.snoopers.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn remove_snooper(&self) {
-        self.snoopers.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_snooped(&self) -> bool {
-        self.snoopers.load(Ordering::SeqCst) != 0
-    }
 }
 
 impl<A: Arch, const WORDS: usize> Drop for AddressSpace<A, WORDS> {
     fn drop(&mut self) {
-        let untouched = self.cpus().is_empty() && self.secondaries.is_empty();
+        let untouched = self.cpus().is_empty() && self.secondaries.summary().is_empty();
         if !untouched && !self.is_retired() {
             crate::stats::count_leaked_space();
         }

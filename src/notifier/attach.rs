@@ -34,11 +34,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let snoops = tlb.needs().contains(Needs::SNOOPS_BROADCASTS);
         if snoops {
             // Before the slot, so that no flush finds the device and still stays local.
-            space.add_snooper();
+            space.secondaries.add_snooper();
         }
         let Some((index, generation)) = space.secondaries.attach(Attached { tlb, key }) else {
             if snoops {
-                space.remove_snooper();
+                space.secondaries.remove_snooper();
             }
             return Err(AttachError::NoPlace);
         };

@@ -56,7 +56,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         slot.advance(generation, Status::Stopping, Status::Draining);
         self.drain(&space.secondaries, index, generation);
         if snoops {
-            space.remove_snooper();
+            space.secondaries.remove_snooper();
         }
         silenced
     }
@@ -75,11 +75,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
         let mut cost = Cost::ZERO;
         let mut waits = Waits::new(Task::Release);
-        let slots = self.start_secondaries(&space.secondaries, &mut waits, |_| true, &mut cost);
-        if slots.is_some() {
-            self.in_callback(|| waits.submit(&space.secondaries, |_| true, &mut cost));
-        }
-        self.finish_waits(slots, waits, cost)
+        let slots = &space.secondaries;
+        self.in_callback(|| {
+            waits.enlist(slots, |_| true);
+            waits.submit(slots, |_| true, &mut cost);
+        });
+        self.finish_waits(Some(slots), waits, cost)
     }
 
     /// Stops the walk of one attachment and invalidates what it has.

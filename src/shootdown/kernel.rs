@@ -65,12 +65,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
         let mut waits = Waits::new(Task::KernelTables);
         let wanted = |needs: Needs| needs.contains(Needs::KERNEL_TABLES);
-        let slots = self.start_secondaries(&self.instances, &mut waits, wanted, &mut cost);
+        let slots = &self.instances;
+        self.start_secondaries(slots, &mut waits, wanted, &mut cost);
         let posted = self.issue_kernel(&flush, &mut cost);
-        if slots.is_some() {
-            self.in_callback(|| waits.submit(&self.instances, |_| true, &mut cost));
-        }
-        Ok(self.ticket(slots, waits, posted, cost))
+        self.start_snoopers(slots, &mut waits, &mut cost);
+        Ok(self.ticket(Some(slots), waits, posted, cost))
     }
 
     /// Flushes kernel translations whose tables are about to be freed: [`Self::start_kernel_tables`], then wait.
@@ -114,7 +113,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
         let (posted, reach) = if self.broadcasts() {
-            let alone = online.is_within(me) && self.instances.is_empty();
+            let alone = online.is_within(me) && self.instances.summary().is_empty();
             (
                 None,
                 if alone {

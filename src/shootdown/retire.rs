@@ -7,7 +7,6 @@ use crate::cost::Cost;
 use crate::error::Refused;
 use crate::mailbox::Request;
 use crate::platform::Platform;
-use crate::secondary::Needs;
 use crate::space::{AddressSpace, Life};
 use crate::ticket::{Task, Ticket, Waits};
 
@@ -34,7 +33,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut cost = Cost::ZERO;
         let scope = self.scope(space, Reason::Change, &mut cost);
         let mut waits = Waits::new(Task::Release);
-        let slots = self.start_secondaries(&space.secondaries, &mut waits, |_| true, &mut cost);
+        let slots = (!scope.secondaries.is_empty()).then_some(&space.secondaries);
+        if let Some(slots) = slots {
+            self.start_secondaries(slots, &mut waits, |_| true, &mut cost);
+        }
         let mut posted = None;
         if let Some(id) = scope.id {
             let leave = Request::Leave {
@@ -53,14 +55,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.arch.flush_tlb_space(id, reach, &mut cost);
             self.arch.complete(Half::User, reach, &mut cost);
         }
-        if slots.is_some() {
-            self.in_callback(|| {
-                waits.submit(
-                    &space.secondaries,
-                    |needs| needs.contains(Needs::SNOOPS_BROADCASTS),
-                    &mut cost,
-                );
-            });
+        if scope.secondaries.is_snooped() {
+            self.start_snoopers(&space.secondaries, &mut waits, &mut cost);
         }
         let mut outstanding = self.outstanding(slots, waits, posted, cost);
         outstanding.retiring = Some(space);

@@ -3,7 +3,7 @@
 use super::Shootdown;
 use crate::address::{FlushRange, PageRange};
 use crate::arch::{Arch, Entries, Half, HardwareId, Reach};
-use crate::attachment::Slots;
+use crate::attachment::{Slots, Summary};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::error::Refused;
@@ -32,6 +32,8 @@ pub(super) struct Scope<const WORDS: usize> {
     /// CPUs that may hold entries.
     pub(super) cpus: CpuSet<WORDS>,
     pub(super) reach: Reach,
+    /// The one load that a space without secondary TLBs pays for them.
+    pub(super) secondaries: Summary,
 }
 
 impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
@@ -53,17 +55,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let scope = self.scope(space, reason, &mut cost);
         let wanted = |needs: Needs| reason == Reason::Change || needs.contains(Needs::UPGRADES);
         let mut waits = Waits::new(Task::Flush(flush));
-        let slots = self.start_secondaries(&space.secondaries, &mut waits, wanted, &mut cost);
+        let slots = (!scope.secondaries.is_empty()).then_some(&space.secondaries);
+        if let Some(slots) = slots {
+            self.start_secondaries(slots, &mut waits, wanted, &mut cost);
+        }
         let posted = self.start_cpus(space, &flush, &scope, &mut cost);
-        if slots.is_some() && space.is_snooped() {
-            // A device TLB behind an IOMMU that snoops comes strictly after that IOMMU's TLB: after the CPU's completion.
-            self.in_callback(|| {
-                waits.submit(
-                    &space.secondaries,
-                    |needs| needs.contains(Needs::SNOOPS_BROADCASTS),
-                    &mut cost,
-                );
-            });
+        if scope.secondaries.is_snooped() {
+            self.start_snoopers(&space.secondaries, &mut waits, &mut cost);
         }
         Ok(self.ticket(slots, waits, posted, cost))
     }
@@ -86,9 +84,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let me = self.platform.cpu();
         let id = self.arch.hardware_id(&space.hardware);
         let cpus = space.cpus.load(Ordering::SeqCst);
+        let secondaries = space.secondaries.summary();
         let lazily = reason == Reason::Upgrade && self.platform.repairs_spurious_faults();
         let alone = lazily || cpus.is_within(me) || self.online().is_within(me);
-        let reach = if alone && !space.is_snooped() {
+        let reach = if alone && !secondaries.is_snooped() {
             Reach::Local
         } else {
             Reach::Broadcast
@@ -99,20 +98,18 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             generation,
             cpus,
             reach,
+            secondaries,
         }
     }
 
-    /// Step 3 for devices: queued and rung, nothing waited for. One load and one branch where there is none.
-    pub(crate) fn start_secondaries<'e>(
+    /// Step 3 for devices: queued and rung, nothing waited for.
+    pub(super) fn start_secondaries(
         &self,
-        slots: &'e Slots,
+        slots: &Slots,
         waits: &mut Waits,
         wanted: impl Fn(Needs) -> bool,
         cost: &mut Cost,
-    ) -> Option<&'e Slots> {
-        if slots.is_empty() {
-            return None;
-        }
+    ) {
         self.in_callback(|| {
             waits.enlist(slots, wanted);
             waits.submit(
@@ -121,7 +118,17 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 cost,
             );
         });
-        Some(slots)
+    }
+
+    /// Devices whose IOMMU snoops the broadcasts: their own TLBs come strictly after the IOMMU's, so after the CPU's completion.
+    pub(super) fn start_snoopers(&self, slots: &Slots, waits: &mut Waits, cost: &mut Cost) {
+        self.in_callback(|| {
+            waits.submit(
+                slots,
+                |needs| needs.contains(Needs::SNOOPS_BROADCASTS),
+                cost,
+            );
+        });
     }
 
     /// Steps 3 and 4 for CPUs. On return everything issued by instruction is complete.
