@@ -16,6 +16,7 @@ pub mod lock;
 mod mailbox;
 pub mod notifier;
 pub mod platform;
+pub mod report;
 pub mod secondary;
 pub mod shootdown;
 pub mod space;
