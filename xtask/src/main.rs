@@ -1,10 +1,13 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 
+mod check;
+mod demo;
 mod kernel;
 mod machine;
 mod process;
 mod run;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,6 +38,12 @@ enum Command {
     Env,
     /// Boot a kernel on the emulated machine.
     Run(run::Options),
+    /// The static checks: form, lints, documentation, builds for bare metal.
+    Check,
+    /// Every test: host, doc, on-target.
+    Test(test::Options),
+    /// Show stale translations and their cure on the emulated machine.
+    Demo(demo::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,9 +58,11 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Setup { refresh } => setup::run(refresh)?,
-        Command::Env => run::print_environment()?,
-        Command::Run(options) => return run::run(&options),
+        Command::Setup { refresh } => setup::run(refresh).map(|()| ExitCode::SUCCESS),
+        Command::Env => run::print_environment().map(|()| ExitCode::SUCCESS),
+        Command::Run(options) => run::run(&options),
+        Command::Check => check::run(),
+        Command::Test(options) => test::run(&options),
+        Command::Demo(options) => demo::run(&options),
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -54,23 +54,34 @@ pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<Captured
 pub(crate) fn capture_lines(
     command: &mut Command,
     limit: Duration,
-    mut seen: impl FnMut(&str),
+    seen: impl FnMut(&str),
 ) -> Result<Captured> {
+    command.stderr(Stdio::piped());
+    follow(command, limit, seen)
+}
+
+/// Like [`capture_lines`], with standard error going where ours goes.
+pub(crate) fn stream_lines(
+    command: &mut Command,
+    limit: Duration,
+    seen: impl FnMut(&str),
+) -> Result<Captured> {
+    command.stderr(Stdio::inherit());
+    follow(command, limit, seen)
+}
+
+fn follow(command: &mut Command, limit: Duration, mut seen: impl FnMut(&str)) -> Result<Captured> {
     let deadline = Instant::now() + limit;
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{}`", shown(command)))?;
     let out = child.stdout.take().context("no pipe for standard output")?;
-    let mut err = child.stderr.take().context("no pipe for standard error")?;
-    let errors = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // A broken pipe only cuts the text short; the exit status tells the rest.
-        let _ = err.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
+    let errors = child
+        .stderr
+        .take()
+        .map(|pipe| thread::spawn(move || read_all(pipe)));
     let (send, lines) = mpsc::channel();
     thread::spawn(move || forward_lines(BufReader::new(out), &send));
 
@@ -82,16 +93,23 @@ pub(crate) fn capture_lines(
         stdout.push('\n');
     }
     let status = wait_until(&mut child, deadline)?;
-    let stderr = match status {
-        Some(_) => errors.join().unwrap_or_default(),
-        // A grandchild may still hold the pipe open: do not wait for its end.
-        None => String::new(),
-    };
+    // After a kill, a grandchild may still hold the pipe open: its end is not waited for.
+    let stderr = errors
+        .filter(|_| status.is_some())
+        .and_then(|reader| reader.join().ok());
+    let stderr = stderr.unwrap_or_default();
     Ok(Captured {
         status,
         stdout,
         stderr,
     })
+}
+
+/// All that comes through a pipe; a broken one only cuts the text short, and the exit status tells the rest.
+fn read_all(mut pipe: impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = pipe.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn forward_lines(mut from: impl BufRead, to: &mpsc::Sender<String>) {

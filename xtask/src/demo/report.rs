@@ -1,0 +1,195 @@
+//! The cells of one run of the demo, judged.
+
+use serde::Serialize;
+use tlb_shootdown_scenarios::{Case, Cell, Cost, Observer, Seen, Yardstick, verdict};
+
+/// What the demo showed on one machine.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The machine's name.
+    pub(crate) machine: &'static str,
+    /// `qemu VERSION` or `model`.
+    pub(crate) ran_on: String,
+    /// What holds of that machine.
+    pub(crate) yardstick: &'static Yardstick,
+    /// What was seen, in the order it was seen.
+    pub(crate) cells: Vec<Cell>,
+    /// What went wrong with the run itself, one line each.
+    pub(crate) troubles: Vec<String>,
+}
+
+/// A cell as a line of JSON.
+#[derive(Serialize)]
+struct Record<'a> {
+    arch: &'a str,
+    machine: &'a str,
+    iommu: &'a str,
+    case: Case,
+    observer: Observer,
+    without: Seen,
+    with: Seen,
+    cost: Cost,
+    ran_on: &'a str,
+}
+
+impl Report {
+    /// How many cells are as they must be.
+    pub(crate) fn right(&self) -> u64 {
+        self.cells
+            .iter()
+            .filter(|cell| verdict(cell, self.yardstick).is_ok())
+            .count() as u64
+    }
+
+    /// Everything that is not as it must be, one line each: wrong cells, missing cells, a failed run.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for cell in &self.cells {
+            if let Err(wrong) = verdict(cell, self.yardstick) {
+                faults.push(format!(
+                    "{}, {}: {wrong}",
+                    word(&cell.case),
+                    word(&cell.observer)
+                ));
+            }
+        }
+        for case in Case::ALL {
+            for observer in Observer::ALL {
+                if !self
+                    .cells
+                    .iter()
+                    .any(|cell| (cell.case, cell.observer) == (case, observer))
+                {
+                    faults.push(format!(
+                        "{}, {}: no such cell",
+                        word(&case),
+                        word(&observer)
+                    ));
+                }
+            }
+        }
+        faults.extend(self.troubles.iter().cloned());
+        faults
+    }
+
+    /// One JSON object a line.
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        let mut lines = String::new();
+        for cell in &self.cells {
+            let record = Record {
+                arch: "aarch64",
+                machine: self.machine,
+                iommu: crate::machine::IOMMU,
+                case: cell.case,
+                observer: cell.observer,
+                without: cell.without,
+                with: cell.with,
+                cost: cell.cost,
+                ran_on: &self.ran_on,
+            };
+            lines.push_str(&serde_json::to_string(&record)?);
+            lines.push('\n');
+        }
+        Ok(lines)
+    }
+}
+
+/// The word that stands for a value in every form of the table.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use tlb_shootdown_scenarios::Refusal;
+
+    /// A report in which every cell is as it must be.
+    pub(crate) fn right() -> Report {
+        let yardstick = &Yardstick::AARCH64_SMMUV3_QEMU;
+        let cells = Case::ALL.into_iter().flat_map(|case| {
+            Observer::ALL.map(|observer| Cell {
+                case,
+                observer,
+                without: match case {
+                    Case::Upgrade if yardstick.hides(case, observer) => Seen::Unseen,
+                    Case::Upgrade => Seen::Fault,
+                    _ => Seen::Stale,
+                },
+                refusal: (case == Case::Upgrade).then_some(Refusal::Permission),
+                with: Seen::Fresh,
+                cost: yardstick.cost(observer),
+                tries: 1,
+            })
+        });
+        Report {
+            machine: "virt",
+            ran_on: "qemu 0.0.0".into(),
+            yardstick,
+            cells: cells.collect(),
+            troubles: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn eighteen_right_cells_have_no_fault() {
+        let report = right();
+        assert_eq!(report.right(), 18);
+        assert_eq!(report.faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_control_that_shows_nothing_is_a_fault() {
+        let mut report = right();
+        let unmap = report
+            .cells
+            .iter_mut()
+            .find(|cell| cell.case == Case::Unmap)
+            .unwrap();
+        unmap.without = Seen::Fresh;
+        assert_eq!(report.right(), 17);
+        assert_eq!(
+            report.faults(),
+            ["unmap, this-cpu: without: Stale expected, Fresh seen"]
+        );
+    }
+
+    #[test]
+    fn unseen_off_the_list_is_a_fault() {
+        let mut report = right();
+        for cell in &mut report.cells {
+            cell.without = Seen::Unseen;
+        }
+        assert_eq!(report.right(), 2);
+        assert_eq!(report.faults().len(), 16);
+    }
+
+    #[test]
+    fn a_missing_cell_and_a_failed_run_are_faults() {
+        let mut report = right();
+        report.cells.pop();
+        report.troubles.push("the kernel panicked".into());
+        assert_eq!(
+            report.faults(),
+            ["space, device: no such cell", "the kernel panicked"]
+        );
+    }
+
+    #[test]
+    fn json_has_exactly_the_promised_keys() {
+        let json = right().json().unwrap();
+        let first = json.lines().next().unwrap();
+        assert_eq!(
+            first,
+            "{\"arch\":\"aarch64\",\"machine\":\"virt\",\"iommu\":\"smmuv3\",\"case\":\"upgrade\",\
+             \"observer\":\"this-cpu\",\"without\":\"unseen\",\"with\":\"fresh\",\"cost\":{\
+             \"store_barriers\":1,\"invalidations\":1,\"completion_barriers\":1,\"ipis\":0,\
+             \"commands\":0,\"syncs\":0,\"doorbells\":0,\"queue_barriers\":0,\"escalations\":0},\
+             \"ran_on\":\"qemu 0.0.0\"}"
+        );
+        assert_eq!(json.lines().count(), 18);
+    }
+}

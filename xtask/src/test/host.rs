@@ -1,0 +1,136 @@
+//! The tests that cargo runs on this machine.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::test::tally::Tally;
+use crate::{process, workspace};
+
+/// A cold build of everything for the host, and the tests.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Unit, integration and doc tests of every default member.
+pub(crate) fn default_members() -> Tally {
+    cargo_test("host", workspace::cargo().args(["test", "--no-fail-fast"]))
+}
+
+/// The library with every optional feature: its logging and formatting implementations are tested nowhere else.
+pub(crate) fn all_features() -> Tally {
+    let package = ["--package", "tlb-shootdown", "--all-features"];
+    let mut cargo = workspace::cargo();
+    cargo_test(
+        "all features",
+        cargo
+            .args(["test", "--no-fail-fast", "--lib"])
+            .args(package),
+    )
+}
+
+/// The interleaving tests, `tests/loom_*.rs`, under loom's own atomics.
+pub(crate) fn loom() -> Tally {
+    if !has_loom_tests() {
+        return Tally::default();
+    }
+    let mut cargo = workspace::cargo();
+    cargo.args([
+        "test",
+        "--no-fail-fast",
+        "--release",
+        "--package",
+        "tlb-shootdown",
+    ]);
+    cargo.args(["--test", "loom_*"]);
+    cargo.env("RUSTFLAGS", "--cfg loom");
+    // Other flags for every dependency: the usual folder would be rebuilt at each change from one to the other.
+    cargo.env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
+    cargo_test("loom", &mut cargo)
+}
+
+fn has_loom_tests() -> bool {
+    let entries = fs::read_dir(workspace::root().join("tests"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("loom_"))
+}
+
+fn cargo_test(part: &str, cargo: &mut std::process::Command) -> Tally {
+    let ended = match process::stream_lines(cargo, LIMIT, |line| println!("{line}")) {
+        Ok(ended) => ended,
+        Err(error) => return Tally::failure(format!("{part}: {error:#}")),
+    };
+    let mut tally = parse(part, &ended.stdout);
+    if ended.status.is_none() {
+        tally
+            .failed
+            .push(format!("{part}: stopped after {} s", LIMIT.as_secs()));
+    } else if !ended.success() && tally.failed.is_empty() {
+        tally
+            .failed
+            .push(format!("{part}: `{}` failed", process::shown(cargo)));
+    }
+    tally
+}
+
+/// Reads what the standard test harness prints: one line a test, and one line of sums a binary.
+fn parse(part: &str, output: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in output.lines() {
+        if let Some(sums) = line.strip_prefix("test result: ") {
+            tally.passed += number_before(sums, " passed");
+            let filtered = number_before(sums, " filtered out");
+            tally
+                .skipped
+                .extend((0..filtered).map(|_| format!("{part}: a test filtered out")));
+        } else if let Some((name, end)) = test_line(line) {
+            match end.split_once(", ").unwrap_or((end, "no reason given")) {
+                ("FAILED", _) => tally.failed.push(format!("{part}: {name}")),
+                ("ignored", why) => tally.skipped.push(format!("{part}: {name}: {why}")),
+                _ => {}
+            }
+        }
+    }
+    tally
+}
+
+fn test_line(line: &str) -> Option<(&str, &str)> {
+    let (name, end) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    Some((name, end.trim_end()))
+}
+
+fn number_before(sums: &str, what: &str) -> u64 {
+    let before = sums.split_once(what).map(|(before, _)| before);
+    before
+        .and_then(|text| text.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_the_harness_prints() {
+        let output = "running 4 tests\n\
+            test cpu_set::tests::union ... ok\n\
+            test flush::tests::wraps ... FAILED\n\
+            test slow ... ignored, takes an hour\n\
+            test src/lib.rs - Engine (line 12) - compile ... ok\n\
+            test src/lib.rs - Other (line 3) ... ignored\n\
+            test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 1 filtered out; finished in 0.03s\n\
+            test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let tally = parse("host", output);
+        assert_eq!(tally.passed, 42);
+        assert_eq!(tally.failed, ["host: flush::tests::wraps"]);
+        assert_eq!(
+            tally.skipped,
+            [
+                "host: slow: takes an hour",
+                "host: src/lib.rs - Other (line 3): no reason given",
+                "host: a test filtered out",
+            ]
+        );
+    }
+}

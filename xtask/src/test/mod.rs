@@ -1,0 +1,95 @@
+//! Every test there is: on this machine, of the emitted machine code, and on the emulated machine.
+
+mod embedded_test;
+mod host;
+mod on_target;
+mod tally;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::demo;
+use crate::setup::qemu;
+use tally::Tally;
+
+/// Which parts to run; all of them where none is named.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only the tests that run on the emulated machine.
+    #[arg(long)]
+    on_target: bool,
+    /// Only the tests that run on this machine.
+    #[arg(long, conflicts_with = "on_target")]
+    host: bool,
+}
+
+/// A part's name and what runs it.
+type Part = (&'static str, fn() -> Tally);
+
+const HOST: [Part; 3] = [
+    ("host and doc tests", host::default_members),
+    ("library with all features", host::all_features),
+    ("interleavings under loom", host::loom),
+];
+
+const ON_TARGET: [Part; 2] = [("on-target tests", on_target::run), ("demo", demo_cells)];
+
+/// Runs the tests and prints how many ran, failed and were skipped, and why.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let host = HOST.iter().filter(|_| !options.on_target);
+    let on_target = ON_TARGET.iter().filter(|_| !options.host);
+    let mut total = Tally::default();
+    let mut summary = Vec::new();
+    for (name, part) in host.chain(on_target) {
+        println!("== {name}");
+        let tally = part();
+        summary.push(format!("{name}: {}", tally.line()));
+        total.add(tally);
+    }
+    println!("\n{}", summary.join("\n"));
+    for why in &total.skipped {
+        println!("skipped: {why}");
+    }
+    for what in &total.failed {
+        println!("FAILED: {what}");
+    }
+    let failed_by_skips = is_ci() && !total.skipped.is_empty();
+    if failed_by_skips {
+        println!("skipped tests count as failures here: CI is set");
+    }
+    println!("{}", total.line());
+    Ok(if total.failed.is_empty() && !failed_by_skips {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn is_ci() -> bool {
+    std::env::var_os("CI")
+        .is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+/// Each cell of the demo's table counts as a test.
+fn demo_cells() -> Tally {
+    let report = match qemu::find_or_fetch() {
+        Ok(qemu) => demo::run::boot(&qemu),
+        Err(missing) => Err(missing.into()),
+    };
+    match report {
+        Ok(report) => {
+            let failed = report
+                .faults()
+                .into_iter()
+                .map(|fault| format!("demo: {fault}"))
+                .collect();
+            Tally {
+                passed: report.right(),
+                failed,
+                ..Tally::default()
+            }
+        }
+        Err(error) => Tally::failure(format!("demo: {error:#}")),
+    }
+}

@@ -1,0 +1,35 @@
+//! Counting tests, whatever ran them.
+
+/// How the tests of one part ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// How many passed.
+    pub(crate) passed: u64,
+    /// What failed, one line each.
+    pub(crate) failed: Vec<String>,
+    /// What did not run and why, one line each.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Tally {
+    /// A part that could not run at all counts as one failure.
+    pub(crate) fn failure(why: impl Into<String>) -> Self {
+        Self {
+            failed: vec![why.into()],
+            ..Self::default()
+        }
+    }
+
+    /// Adds another part's numbers to these.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+    }
+
+    /// The numbers as one line, the form that scripts read.
+    pub(crate) fn line(&self) -> String {
+        let (failed, skipped) = (self.failed.len(), self.skipped.len());
+        format!("{} passed, {failed} failed, {skipped} skipped", self.passed)
+    }
+}
