@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod disasm;
 mod kernel;
 mod machine;
 mod process;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Options),
     /// The static checks: form, lints, documentation, builds for bare metal.
     Check,
+    /// Compare the machine words of every instruction method with the manual's.
+    Disasm,
     /// Every test: host, doc, on-target.
     Test(test::Options),
     /// Show stale translations and their cure on the emulated machine.
@@ -62,6 +65,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Env => run::print_environment().map(|()| ExitCode::SUCCESS),
         Command::Run(options) => run::run(&options),
         Command::Check => check::run(),
+        Command::Disasm => disasm::run(),
         Command::Test(options) => test::run(&options),
         Command::Demo(options) => demo::run(&options),
     }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::demo;
 use crate::setup::qemu;
+use crate::{demo, disasm};
 use tally::Tally;
 
 /// Which parts to run; all of them where none is named.
@@ -33,7 +33,11 @@ const HOST: [Part; 3] = [
     ("interleavings under loom", host::loom),
 ];
 
-const ON_TARGET: [Part; 2] = [("on-target tests", on_target::run), ("demo", demo_cells)];
+const ON_TARGET: [Part; 3] = [
+    ("machine words", machine_words),
+    ("on-target tests", on_target::run),
+    ("demo", demo_cells),
+];
 
 /// Runs the tests and prints how many ran, failed and were skipped, and why.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -92,4 +96,22 @@ fn demo_cells() -> Tally {
         }
         Err(error) => Tally::failure(format!("demo: {error:#}")),
     }
+}
+
+/// Each instruction method counts as a test.
+fn machine_words() -> Tally {
+    let findings = match disasm::compare() {
+        Ok(findings) => findings,
+        Err(error) => return Tally::failure(format!("machine words: {error:#}")),
+    };
+    let mut tally = Tally::default();
+    for finding in findings {
+        match finding.verdict {
+            Ok(()) => tally.passed += 1,
+            Err(why) => tally
+                .failed
+                .push(format!("machine words: {}: {why}", finding.name)),
+        }
+    }
+    tally
 }
