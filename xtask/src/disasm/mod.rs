@@ -7,7 +7,7 @@ mod probe;
 use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 use aarch64_words::WORDS;
@@ -30,7 +30,8 @@ pub(crate) struct Finding {
 
 /// Builds every method and compares its words.
 pub(crate) fn compare() -> Result<Vec<Finding>> {
-    let methods = methods::parse(&fs::read_to_string(workspace::root().join(TRAIT))?);
+    let source = fs::read_to_string(workspace::root().join(TRAIT)).context(TRAIT)?;
+    let methods = methods::parse(&source);
     if methods.is_empty() {
         bail!("{TRAIT} declares no method");
     }
