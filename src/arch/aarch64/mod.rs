@@ -1,1 +1,145 @@
 //! AArch64: broadcast TLB maintenance.
+//!
+//! One instruction drops translations on every CPU of the inner shareable domain; a DSB on the same CPU waits until all have
+//! done so. What remains is to get the rest right: the store barrier first, the ASID read after it, operands whose fields
+//! do not run into each other, a completion on the CPU that issued, and the errata of that completion.
+//!
+//! [`Aarch64`] is the [`Arch`](crate::arch::Arch) of this family. It runs on [`Asm`](instructions::Asm) in a kernel, and on any other implementor
+//! of [`Instructions`] in tests.
+
+mod asid;
+mod config;
+mod errata;
+mod features;
+pub mod granule;
+pub mod instructions;
+mod issue;
+pub mod operand;
+pub mod range;
+mod sequences;
+
+pub use asid::AsidSlot;
+pub use config::{Config, VaBits};
+pub use features::CpuRefused;
+
+use self::asid::{Allocator, Numbers};
+use self::errata::Errata;
+use self::features::{Features, Identity};
+use self::instructions::Instructions;
+use self::range::Rules;
+use crate::arch::{HardwareId, IdError};
+use crate::sync::const_unless_loom;
+
+/// The AArch64 CPUs of one machine, up to `64 * WORDS` of them.
+///
+/// Before [`seal_features`](Self::seal_features) nothing is used that some CPU might not have: no range operations, no level
+/// hints, 8-bit ASIDs. That is right for one CPU and for all, and slower than need be.
+#[derive(Debug)]
+pub struct Aarch64<I, const WORDS: usize> {
+    instructions: I,
+    config: Config,
+    features: Features,
+    errata: Errata,
+    asids: Allocator<WORDS>,
+}
+
+/// The odd ASID of a pair ([`Config::kpti`]), under which the process itself runs.
+pub const fn odd_asid(id: HardwareId) -> HardwareId {
+    HardwareId(id.0 | 1)
+}
+
+impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
+    const_unless_loom! {
+        /// A machine none of whose CPUs has started.
+        pub const fn new(instructions: I, config: Config) -> Self {
+            Self {
+                instructions,
+                config,
+                features: Features::new(),
+                errata: Errata::new(),
+                asids: Allocator::new(),
+            }
+        }
+    }
+
+    /// Counts the executing CPU in: its errata apply to every completion from here on, and its TLB is emptied.
+    ///
+    /// Executed by every CPU, the first one included, with interrupts off, before it uses any mapping that can be flushed.
+    ///
+    /// # Errors
+    /// [`CpuRefused`] where it lacks a feature that is in use; it must then not take part.
+    pub fn cpu_starting(&self) -> Result<(), CpuRefused> {
+        let on = &self.instructions;
+        self.errata.count(on.midr());
+        self.features.count(Identity {
+            mmfr0: on.id_aa64mmfr0(),
+            mmfr2: on.id_aa64mmfr2(),
+            isar0: on.id_aa64isar0(),
+        })?;
+        // Whoever completes a flush without having seen this CPU's errata did so before this barrier: the walks after it see the
+        // tables that the flush is about.
+        on.dsb_ish();
+        on.tlbi_vmalle1();
+        on.dsb_nsh();
+        on.isb();
+        Ok(())
+    }
+
+    /// Takes into use what all CPUs counted so far have in common. Called once, when the CPUs of the machine have started; later
+    /// ones that have less are refused.
+    pub fn seal_features(&self) {
+        self.features.seal();
+    }
+
+    /// How many bits an ASID has on all CPUs: 8, or 16 once the features are sealed. The kernel sets `TCR_EL1.AS` where it is
+    /// 16 and says so by [`Config::wide_asids`].
+    pub fn asid_bits(&self) -> u32 {
+        self.features.asid_bits()
+    }
+
+    /// The level of FEAT_BBM that all CPUs have: 0 until the features are sealed, then at most 2.
+    pub fn break_before_make_level(&self) -> u8 {
+        self.features.break_before_make_level()
+    }
+
+    /// Gives the address space an ASID that stays the same through all generations, for devices that share it. Each pin is taken
+    /// back by one [`unpin`](Self::unpin).
+    ///
+    /// Called with interrupts off.
+    ///
+    /// # Errors
+    /// [`IdError::Exhausted`] where too few would be left for the CPUs.
+    pub fn pin(&self, space: &AsidSlot) -> Result<HardwareId, IdError> {
+        let tagged = self.asids.pin(space, self.numbers())?;
+        Ok(tagged.hardware_id())
+    }
+
+    /// Takes one pin back, after the devices have dropped their entries. False where there was none. Called with interrupts off.
+    pub fn unpin(&self, space: &AsidSlot) -> bool {
+        self.asids.unpin(space, self.numbers())
+    }
+
+    /// What the instructions are executed on.
+    pub fn instructions(&self) -> &I {
+        &self.instructions
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            asid_bits: if self.config.has_wide_asids() {
+                self.features.asid_bits()
+            } else {
+                8
+            },
+            pairs: self.config.is_kpti(),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            tables: self.config.tables(),
+            range_operations: self.features.range_operations(),
+            policy: self.config.policy(),
+        }
+    }
+}

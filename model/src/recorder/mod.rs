@@ -1,0 +1,3 @@
+//! Recorders: implementors of the library's instruction traits that execute nothing and write down everything.
+
+pub mod aarch64;

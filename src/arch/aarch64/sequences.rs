@@ -1,0 +1,136 @@
+//! The order of the instructions (Arm ARM D8.17, K13.5).
+
+use super::instructions::Instructions;
+use super::issue::Form;
+use super::{Aarch64, AsidSlot, operand};
+use crate::address::{PageRange, RangeError};
+use crate::arch::{Arch, Entries, Half, HardwareId, IdError, Reach};
+use crate::cost::Cost;
+use crate::cpu_set::CpuId;
+
+// SAFETY: DSB ISHST makes earlier stores visible to the walkers of the inner shareable domain before anything later starts (DSB NSHST:
+// to this CPU's); the operations cover what `range::split` proves to cover the request; DSB ISH on the CPU that issued them waits for
+// them and for the accesses made through what they remove, twice where the errata ask for it (DSB NSH: on this CPU).
+unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
+    type Space = AsidSlot;
+
+    fn broadcasts(&self) -> bool {
+        true
+    }
+
+    fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {
+        self.config.check_range(half, pages)
+    }
+
+    fn store_barrier(&self, reach: Reach, cost: &mut Cost) {
+        match reach {
+            Reach::Local => self.instructions.dsb_nshst(),
+            Reach::Broadcast => self.instructions.dsb_ishst(),
+        }
+        cost.store_barriers += 1;
+    }
+
+    fn hardware_id(&self, space: &AsidSlot) -> Option<HardwareId> {
+        space.hardware_id()
+    }
+
+    fn flush_tlb_range(
+        &self,
+        id: HardwareId,
+        pages: &PageRange,
+        entries: Entries,
+        reach: Reach,
+        cost: &mut Cost,
+    ) {
+        let form = Form {
+            half: Half::User,
+            depth: entries.depth,
+            reach,
+        };
+        if !self.by_pages(form, id, pages, entries, cost) {
+            cost.escalations += 1;
+            self.flush_tlb_space(id, reach, cost);
+        }
+    }
+
+    fn flush_tlb_space(&self, id: HardwareId, reach: Reach, cost: &mut Cost) {
+        let raw = operand::by_asid(id);
+        self.by_asid(raw, reach, cost);
+        if self.config.is_kpti() {
+            self.by_asid(raw | operand::ODD_ASID, reach, cost);
+        }
+    }
+
+    fn flush_tlb_kernel_range(
+        &self,
+        pages: &PageRange,
+        entries: Entries,
+        reach: Reach,
+        cost: &mut Cost,
+    ) {
+        let form = Form {
+            half: Half::Kernel,
+            depth: entries.depth,
+            reach,
+        };
+        // The operations on every ASID have no ASID field.
+        let none = HardwareId(0);
+        if !self.by_pages(form, none, pages, entries, cost) {
+            cost.escalations += 1;
+            self.flush_tlb_all(reach, cost);
+        }
+    }
+
+    fn flush_tlb_all(&self, reach: Reach, cost: &mut Cost) {
+        match reach {
+            Reach::Local => self.instructions.tlbi_vmalle1(),
+            Reach::Broadcast => self.instructions.tlbi_vmalle1is(),
+        }
+        cost.invalidations += 1;
+    }
+
+    fn complete(&self, half: Half, reach: Reach, cost: &mut Cost) {
+        match reach {
+            Reach::Local => self.instructions.dsb_nsh(),
+            Reach::Broadcast => self.instructions.dsb_ish(),
+        }
+        cost.completion_barriers += 1;
+        if reach == Reach::Broadcast && self.errata.repeat_tlbi() {
+            // Any operation will do; this one names ASID 0, which has no entries.
+            self.instructions.tlbi_vale1is(0);
+            self.instructions.dsb_ish();
+            cost.invalidations += 1;
+            cost.completion_barriers += 1;
+        }
+        if half == Half::Kernel {
+            self.instructions.isb();
+        }
+    }
+
+    fn activate(
+        &self,
+        cpu: CpuId,
+        space: &AsidSlot,
+        fresh: &mut dyn FnMut(),
+        cost: &mut Cost,
+    ) -> Result<HardwareId, IdError> {
+        let mut drop_everything = || {
+            self.store_barrier(Reach::Local, cost);
+            self.flush_tlb_all(Reach::Local, cost);
+            self.complete(Half::Kernel, Reach::Local, cost);
+        };
+        let tagged =
+            self.asids
+                .activate(cpu, space, self.numbers(), fresh, &mut drop_everything)?;
+        Ok(tagged.hardware_id())
+    }
+
+    fn retire(&self, space: &AsidSlot) {
+        self.asids.retire(space, self.numbers());
+    }
+
+    fn before_migration(&self, cost: &mut Cost) {
+        self.instructions.dsb_ish();
+        cost.completion_barriers += 1;
+    }
+}
