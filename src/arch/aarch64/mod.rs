@@ -4,7 +4,7 @@
 //! done so. What remains is to get the rest right: the store barrier first, the ASID read after it, operands whose fields
 //! do not run into each other, a completion on the CPU that issued, and the errata of that completion.
 //!
-//! [`Aarch64`] is the [`Arch`](crate::arch::Arch) of this family. It runs on [`Asm`](instructions::Asm) in a kernel, and on any other implementor
+//! [`Aarch64`] is the [`Arch`](crate::arch::Arch) of this family. It runs on `instructions::Asm` in a kernel, and on any other implementor
 //! of [`Instructions`] in tests.
 
 mod asid;
