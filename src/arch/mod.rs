@@ -75,16 +75,16 @@ impl core::error::Error for IdError {}
 pub enum JoinError {
     /// The CPU is beyond the capacity of the per-CPU tables.
     UnknownCpu,
-    /// The CPU lacks a feature that the others already rely on. It must not run.
-    MissingFeature,
+    /// The CPU lacks a feature that the others already rely on, named here as its architecture names it. It must not run.
+    MissingFeature(&'static str),
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownCpu => "the CPU is beyond the capacity of the per-CPU tables",
-            Self::MissingFeature => "the CPU lacks a feature that is in use",
-        })
+        match self {
+            Self::UnknownCpu => f.write_str("the CPU is beyond the capacity of the per-CPU tables"),
+            Self::MissingFeature(name) => write!(f, "the CPU lacks {name}, which is in use"),
+        }
     }
 }
 
@@ -178,6 +178,7 @@ pub unsafe trait Arch: Sync {
     ) -> Result<HardwareId, IdError>;
 
     /// Gives the identifier of a retired space back. Everything tagged with it has been flushed everywhere, and no CPU runs it.
+    /// Called with interrupts off.
     fn retire(&self, space: &Self::Space);
 
     /// Executed by the context switch before the outgoing task may run elsewhere: completes whatever it had issued on this CPU.

@@ -62,9 +62,9 @@ impl Config {
         self
     }
 
-    /// `TCR_EL1.AS` is set on every CPU where [`Aarch64::asid_bits`](super::Aarch64::asid_bits) says 16. ASIDs of 16 bits are
-    /// then used where all CPUs have them. Without that bit the upper half of an ASID would be cut off, and two
-    /// address spaces would share their entries.
+    /// ASIDs of 16 bits are used where all CPUs have them: the kernel promises to set `TCR_EL1.AS` where
+    /// [`Aarch64::asid_bits`](super::Aarch64::asid_bits) says 16. Without that bit the upper half of an ASID is cut off, and
+    /// two address spaces share their entries.
     pub const fn wide_asids(mut self) -> Self {
         self.wide_asids = true;
         self

@@ -1,35 +1,7 @@
 //! What all CPUs can do: the intersection of their identification registers.
 
+use crate::arch::JoinError;
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
-use core::fmt;
-
-/// A feature that a CPU lacks although the others use it already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum CpuRefused {
-    /// 16-bit ASIDs are in use; this CPU has 8 bits.
-    AsidBits,
-    /// Range operations are in use; this CPU has no FEAT_TLBIRANGE.
-    RangeOperations,
-    /// Level hints are in use; this CPU has no FEAT_TTL.
-    LevelHints,
-    /// The kernel was told a higher level of break-before-make support than this CPU has.
-    BreakBeforeMake,
-}
-
-impl fmt::Display for CpuRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AsidBits => "the CPU has fewer ASID bits than are in use",
-            Self::RangeOperations => "the CPU lacks FEAT_TLBIRANGE, which is in use",
-            Self::LevelHints => "the CPU lacks FEAT_TTL, which is in use",
-            Self::BreakBeforeMake => "the CPU lacks the level of FEAT_BBM in use",
-        })
-    }
-}
-
-impl core::error::Error for CpuRefused {}
 
 /// One bit for each capability, so that the intersection is an AND. Levels are coded as a row of ones.
 mod bit {
@@ -84,7 +56,7 @@ impl Features {
     }
 
     /// Counts the CPU in, or names what it lacks.
-    pub(super) fn count(&self, identity: Identity) -> Result<(), CpuRefused> {
+    pub(super) fn count(&self, identity: Identity) -> Result<(), JoinError> {
         let capabilities = identity.capabilities();
         let narrowed = self
             .0
@@ -98,19 +70,22 @@ impl Features {
             .map_err(|common| refusal(common & !capabilities))
     }
 
-    /// Takes what the CPUs counted so far have in common into use; of none counted, that is nothing.
-    pub(super) fn seal(&self) {
+    /// Takes what the CPUs counted so far have in common into use; of none counted, that is nothing. ASIDs stay narrow where
+    /// the kernel has not said otherwise, and CPUs with 8 bits are then welcome later.
+    pub(super) fn seal(&self, wide_asids: bool) {
+        let wanted = if wide_asids {
+            bit::ALL
+        } else {
+            bit::ALL & !bit::ASID16
+        };
+        let use_common = |common| match common & bit::COUNTED {
+            0 => Some(bit::SEALED),
+            _ => Some(common & wanted | bit::SEALED),
+        };
         // The closure never refuses.
         let _ = self
             .0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |common| {
-                let common = if common & bit::COUNTED == 0 {
-                    0
-                } else {
-                    common
-                };
-                Some(common | bit::SEALED)
-            });
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, use_common);
     }
 
     pub(super) fn range_operations(&self) -> bool {
@@ -136,14 +111,14 @@ impl Features {
     }
 }
 
-fn refusal(missing: u32) -> CpuRefused {
-    if missing & bit::ASID16 != 0 {
-        CpuRefused::AsidBits
-    } else if missing & bit::RANGE != 0 {
-        CpuRefused::RangeOperations
-    } else if missing & bit::TTL != 0 {
-        CpuRefused::LevelHints
-    } else {
-        CpuRefused::BreakBeforeMake
-    }
+/// Names the first of the missing capabilities.
+fn refusal(missing: u32) -> JoinError {
+    const NAMES: [(u32, &str); 4] = [
+        (bit::ASID16, "16-bit ASIDs"),
+        (bit::RANGE, "FEAT_TLBIRANGE"),
+        (bit::TTL, "FEAT_TTL"),
+        (bit::BBM2, "FEAT_BBM level 2"),
+    ];
+    let name = NAMES.iter().find(|(bit, _)| missing & bit != 0);
+    JoinError::MissingFeature(name.map_or("FEAT_BBM", |(_, name)| name))
 }

@@ -20,11 +20,10 @@ mod sequences;
 
 pub use asid::AsidSlot;
 pub use config::{Config, VaBits};
-pub use features::CpuRefused;
 
 use self::asid::{Allocator, Numbers};
 use self::errata::Errata;
-use self::features::{Features, Identity};
+use self::features::Features;
 use self::instructions::Instructions;
 use self::range::Rules;
 use crate::arch::{HardwareId, IdError};
@@ -62,37 +61,14 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
         }
     }
 
-    /// Counts the executing CPU in: its errata apply to every completion from here on, and its TLB is emptied.
-    ///
-    /// Executed by every CPU, the first one included, with interrupts off, before it uses any mapping that can be flushed.
-    ///
-    /// # Errors
-    /// [`CpuRefused`] where it lacks a feature that is in use; it must then not take part.
-    pub fn cpu_starting(&self) -> Result<(), CpuRefused> {
-        let on = &self.instructions;
-        self.errata.count(on.midr());
-        self.features.count(Identity {
-            mmfr0: on.id_aa64mmfr0(),
-            mmfr2: on.id_aa64mmfr2(),
-            isar0: on.id_aa64isar0(),
-        })?;
-        // Whoever completes a flush without having seen this CPU's errata did so before this barrier: the walks after it see the
-        // tables that the flush is about.
-        on.dsb_ish();
-        on.tlbi_vmalle1();
-        on.dsb_nsh();
-        on.isb();
-        Ok(())
-    }
-
     /// Takes into use what all CPUs counted so far have in common. Called once, when the CPUs of the machine have started; later
     /// ones that have less are refused.
     pub fn seal_features(&self) {
-        self.features.seal();
+        self.features.seal(self.config.has_wide_asids());
     }
 
-    /// How many bits an ASID has on all CPUs: 8, or 16 once the features are sealed. The kernel sets `TCR_EL1.AS` where it is
-    /// 16 and says so by [`Config::wide_asids`].
+    /// How many bits the ASIDs have: 8, or 16 once the features are sealed, where all CPUs have them and the kernel wants them
+    /// ([`Config::wide_asids`]). The kernel then sets `TCR_EL1.AS`, before the first process runs.
     pub fn asid_bits(&self) -> u32 {
         self.features.asid_bits()
     }
@@ -126,11 +102,7 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
 
     fn numbers(&self) -> Numbers {
         Numbers {
-            asid_bits: if self.config.has_wide_asids() {
-                self.features.asid_bits()
-            } else {
-                8
-            },
+            asid_bits: self.features.asid_bits(),
             pairs: self.config.is_kpti(),
         }
     }

@@ -1,18 +1,36 @@
 //! The order of the instructions (Arm ARM D8.17, K13.5).
 
+use super::features::Identity;
 use super::instructions::Instructions;
 use super::issue::Form;
 use super::{Aarch64, AsidSlot, operand};
 use crate::address::{PageRange, RangeError};
-use crate::arch::{Arch, Entries, Half, HardwareId, IdError, Reach};
+use crate::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use crate::cost::Cost;
-use crate::cpu_set::CpuId;
+use crate::cpu_set::{CpuId, CpuSet};
 
 // SAFETY: DSB ISHST makes earlier stores visible to the walkers of the inner shareable domain before anything later starts (DSB NSHST:
 // to this CPU's); the operations cover what `range::split` proves to cover the request; DSB ISH on the CPU that issued them waits for
 // them and for the accesses made through what they remove, twice where the errata ask for it (DSB NSH: on this CPU).
 unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     type Space = AsidSlot;
+
+    fn join(&self, cpu: CpuId) -> Result<(), JoinError> {
+        if cpu.index() >= CpuSet::<WORDS>::CAPACITY {
+            return Err(JoinError::UnknownCpu);
+        }
+        let on = &self.instructions;
+        self.errata.count(on.midr());
+        self.features.count(Identity {
+            mmfr0: on.id_aa64mmfr0(),
+            mmfr2: on.id_aa64mmfr2(),
+            isar0: on.id_aa64isar0(),
+        })?;
+        // Whoever completes a flush without having seen this CPU's errata did so before this barrier: the walks after it see the
+        // tables that the flush is about.
+        on.dsb_ish();
+        Ok(())
+    }
 
     fn broadcasts(&self) -> bool {
         true
