@@ -6,7 +6,7 @@ mod progress;
 pub(crate) mod qemu;
 pub(crate) mod rust_src;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub(crate) use qemu::Qemu;
 
@@ -42,9 +42,20 @@ pub(crate) fn run(refresh: bool) -> Result<()> {
             rust_src::forget(&folder)
         })?;
     }
+    // One missing thing does not hide another.
+    let mut missing = Vec::new();
     for target in rust_src::TARGETS {
-        println!("core for {target}: {}", rust_src::find_or_fetch(target)?);
+        match rust_src::find_or_fetch(target) {
+            Ok(core) => println!("core for {target}: {core}"),
+            Err(error) => missing.push(error.to_string()),
+        }
     }
-    println!("qemu: {}", qemu::find_or_fetch()?);
+    match qemu::find_or_fetch() {
+        Ok(qemu) => println!("qemu: {qemu}"),
+        Err(error) => missing.push(error.to_string()),
+    }
+    if !missing.is_empty() {
+        bail!("{}", missing.join("\n"));
+    }
     Ok(())
 }
