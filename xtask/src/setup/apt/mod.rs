@@ -90,11 +90,18 @@ impl PrivateApt {
             bail!(
                 "`apt-get {}` failed: {}",
                 words.join(" "),
-                ended.stderr.trim()
+                first_trouble(&ended.stderr)
             );
         }
         Ok(())
     }
+}
+
+/// The line that names what went wrong; what follows it only says that something did.
+fn first_trouble(output: &str) -> &str {
+    let mut lines = output.lines();
+    let named = lines.find(|line| line.starts_with("E: ") || line.contains("Failed to fetch"));
+    named.unwrap_or(output).trim()
 }
 
 /// The name and version that an archive carries, as `name version`.
@@ -199,4 +206,35 @@ fn configuration(folder: &Path) -> Result<String> {
          APT::Sandbox::User \"\";\nDebug::NoLocking \"1\";\nAPT::Install-Recommends \"0\";\n\
          Acquire::Languages \"none\";\nAcquire::Retries \"3\";\n"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_trouble_is_the_one_that_is_shown() {
+        let output = "W: Failed to fetch http://mirror.test/InRelease  Temporary failure\n\
+                      W: Some index files failed to download.\n";
+        assert!(first_trouble(output).ends_with("Temporary failure"));
+        assert_eq!(
+            first_trouble("E: Unable to locate package x\n"),
+            "E: Unable to locate package x"
+        );
+        assert_eq!(first_trouble("killed\n"), "killed");
+    }
+
+    #[test]
+    fn the_mirrors_key_is_kept_word_by_word() {
+        let mirror = Source {
+            uri: "http://mirror.test/debian".into(),
+            suite: "bookworm".into(),
+            signed_by: Some("/keys/one.gpg".into()),
+        };
+        assert_eq!(
+            sources_file(&mirror),
+            "Types: deb\nURIs: http://mirror.test/debian\nSuites: trixie trixie-backports\n\
+             Components: main\nSigned-By: /keys/one.gpg\n"
+        );
+    }
 }
