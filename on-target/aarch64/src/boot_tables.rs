@@ -2,6 +2,7 @@
 //! flush more than it is asked to and so hides stale entries.
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicU64;
 
 use crate::descriptor::{ENTRIES, Table, device_page, index, kernel_page, table};
 use crate::layout::{ECAM, ECAM_LEN, IMAGE_BASE, IMAGE_MAPPED, PCI_WINDOW, PCI_WINDOW_LEN, UART};
@@ -38,13 +39,22 @@ enum Memory {
 #[repr(C)]
 pub(crate) struct BootTables(UnsafeCell<[Table; COUNT]>);
 
-// SAFETY: no code accesses the tables; walkers read them.
+// SAFETY: no code accesses the tables but by the atomics of `root_entry`; walkers read them.
 unsafe impl Sync for BootTables {}
 
 /// Its address is known, as `link.ld` puts it first.
 #[unsafe(link_section = ".boot_tables")]
 #[unsafe(export_name = "boot_tables")]
 static BOOT_TABLES: BootTables = BootTables(UnsafeCell::new(build()));
+
+/// One entry of the kernel half's level-0 table.
+pub(crate) fn root_entry(at: usize) -> &'static AtomicU64 {
+    assert!(at < ENTRIES, "beyond the table");
+    // SAFETY: within the first table.
+    let entry = unsafe { BOOT_TABLES.0.get().cast::<u64>().add(at) };
+    // SAFETY: aligned, static, and accessed as an atomic alone.
+    unsafe { AtomicU64::from_ptr(entry) }
+}
 
 const fn address(table: usize) -> u64 {
     IMAGE_BASE + table as u64 * PAGE

@@ -2,8 +2,9 @@
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::platform::ENGINE;
 use crate::{clock, psci};
 
 /// CPUs of the machine.
@@ -19,6 +20,8 @@ const ASKED: u32 = 2;
 /// Work for one CPU: a call with one argument. It is written by CPU 0 in state `IDLE`, read by its CPU in state `ASKED`.
 struct Desk {
     state: AtomicU32,
+    /// Stands in for an interrupt: looked at between two jobs.
+    interrupted: AtomicBool,
     work: UnsafeCell<Option<Work>>,
 }
 
@@ -31,6 +34,7 @@ unsafe impl Sync for Desk {}
 static DESKS: [Desk; COUNT] = [const {
     Desk {
         state: AtomicU32::new(OFFLINE),
+        interrupted: AtomicBool::new(false),
         work: UnsafeCell::new(None),
     }
 }; COUNT];
@@ -56,6 +60,11 @@ pub fn start() {
             "CPU {cpu} does not report"
         );
     }
+}
+
+/// Has `cpu` look into its mailbox as soon as it waits for work.
+pub(crate) fn interrupt(cpu: usize) {
+    DESKS[cpu].interrupted.store(true, Ordering::Release);
 }
 
 /// Has `cpu` do `work`, and waits for the result. Called by CPU 0; on its own number it is a plain call.
@@ -108,6 +117,9 @@ pub(crate) fn serve(cpu: usize) -> ! {
     loop {
         desk.state.store(IDLE, Ordering::Release);
         while desk.state.load(Ordering::Acquire) != ASKED {
+            if desk.interrupted.swap(false, Ordering::Acquire) {
+                ENGINE.on_ipi();
+            }
             clock::relax();
         }
         // SAFETY: asked, so CPU 0 leaves `work` alone until the desk is idle.

@@ -43,6 +43,11 @@ pub(crate) const fn kernel_page(phys: u64) -> u64 {
     phys | VALID | NORMAL | INNER | ACCESSED | NO_USER_EXECUTE
 }
 
+/// A page of kernel data under test.
+pub(crate) const fn kernel_data_page(phys: u64) -> u64 {
+    phys | VALID | NORMAL | INNER | ACCESSED | NO_EXECUTE
+}
+
 /// A page of device registers.
 pub(crate) const fn device_page(phys: u64) -> u64 {
     phys | VALID | DEVICE | ACCESSED | NO_EXECUTE

@@ -39,3 +39,19 @@ impl Cost {
         escalations: 0,
     };
 }
+
+impl From<tlb_shootdown::cost::Cost> for Cost {
+    fn from(cost: tlb_shootdown::cost::Cost) -> Self {
+        Self {
+            store_barriers: cost.store_barriers,
+            invalidations: cost.invalidations,
+            completion_barriers: cost.completion_barriers,
+            ipis: cost.ipis,
+            commands: cost.commands,
+            syncs: cost.syncs,
+            doorbells: cost.doorbells,
+            queue_barriers: cost.queue_barriers,
+            escalations: cost.escalations,
+        }
+    }
+}

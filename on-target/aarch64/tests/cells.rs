@@ -1,0 +1,78 @@
+//! Every cell of the table, each on a machine of its own: the control shows the stale entry, the cure does away with it, and
+//! the cost is the one promised.
+#![no_std]
+#![no_main]
+
+use on_target_aarch64 as _;
+
+#[embedded_test::tests]
+mod tests {
+    use on_target_aarch64::machine::Emulated;
+    use tlb_shootdown_scenarios::{Case, Machine, Observer, run, verdict};
+
+    fn is_as_it_must_be(case: Case, observer: Observer) {
+        let mut machine = Emulated::new().expect("the machine comes up");
+        let cell = run(&mut machine, case, observer).expect("the machine explains itself");
+        verdict(&cell, machine.yardstick()).unwrap_or_else(|wrong| panic!("{wrong}: {cell:?}"));
+    }
+
+    #[test]
+    fn promise_09_upgrade_reaches_this_cpu() {
+        is_as_it_must_be(Case::Upgrade, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_09_upgrade_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Upgrade, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_downgrade_reaches_this_cpu() {
+        is_as_it_must_be(Case::Downgrade, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_downgrade_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Downgrade, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_unmap_reaches_this_cpu() {
+        is_as_it_must_be(Case::Unmap, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_unmap_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Unmap, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_remap_reaches_this_cpu() {
+        is_as_it_must_be(Case::Remap, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_remap_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Remap, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_range_reaches_this_cpu() {
+        is_as_it_must_be(Case::Range, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_range_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Range, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_space_reaches_this_cpu() {
+        is_as_it_must_be(Case::Space, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_space_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Space, Observer::OtherCpu);
+    }
+}
