@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::setup::rust_src::{self, TARGETS};
+use crate::setup::rust_src::{self, AARCH64, TARGETS};
 use crate::{kernel, process, workspace};
 
 /// The library's and the model's packages, by their names.
@@ -73,18 +73,19 @@ fn lints_by_features() -> Result<()> {
 }
 
 fn documentation() -> Result<()> {
-    for extra in [
-        &["--quiet"][..],
-        &["--quiet", "--package", LIBRARY, "--all-features"],
-    ] {
-        let mut cargo = workspace::cargo();
+    let document = |cargo: &mut Command| {
         cargo
-            .args(["doc", "--no-deps"])
-            .args(extra)
+            .args(["--quiet", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings");
-        process::run(&mut cargo)?;
-    }
-    Ok(())
+        process::run(cargo)
+    };
+    document(workspace::cargo().arg("doc"))?;
+    document(workspace::cargo().args(["doc", "--package", LIBRARY, "--all-features"]))?;
+    // What only the target has, the instructions themselves, is documented there alone.
+    let mut cargo = workspace::cargo();
+    cargo.args(["doc", "--release", "--package", LIBRARY, "--all-features"]);
+    rust_src::find_or_fetch(AARCH64)?.apply(&mut cargo, AARCH64);
+    document(&mut cargo)
 }
 
 fn no_std_builds() -> Result<()> {
