@@ -1,5 +1,35 @@
 //! An adversarial software machine for tests of TLB shootdown.
+//!
+//! Emulators are kind: they walk again before they fault, execute commands inside the doorbell write, and know nothing of ASIDs. This
+//! machine takes the liberties that the manuals give to hardware, and keeps an oracle that reports every stale entry that is used or
+//! held after its invalidation has returned.
+//!
+//! It decodes raw operands and raw words with constants of its own, the manual's section beside each, and never imports the
+//! library's layout or encoders: a wrong bit shows as an entry that survives.
+//!
+//! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
+//! * [`cpu`]: CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier.
+//! * [`smmuv3`]: a lazy SMMUv3 with devices that may have TLBs of their own.
+//! * [`memory`]: page tables of real descriptors.
+//! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
+//! * [`oracle`]: what must never happen, and what was counted.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
+extern crate alloc;
+
+mod chooser;
+pub mod cpu;
+mod lock;
+pub mod memory;
+mod model;
+pub mod oracle;
+pub mod platform;
 #[cfg(feature = "std")]
 pub mod recorder;
+pub mod smmuv3;
+mod tlb;
+mod world;
+
+pub use chooser::Temper;
+pub use model::Model;

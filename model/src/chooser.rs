@@ -1,0 +1,63 @@
+//! Who decides where the manuals leave a choice.
+
+/// How a machine uses the freedom that the manuals give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Everything is done at once and in order, as the kindest emulators do it.
+    Kind,
+    /// Everything is done as late as is allowed, and in the reverse of its order where order is free. Nothing is done unasked:
+    /// runs are easy to read.
+    Late,
+    /// Every choice is drawn from this seed, speculative fills and evictions included.
+    Seeded(u64),
+}
+
+/// Draws the choices of one machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Chooser {
+    temper: Temper,
+    state: u64,
+}
+
+impl Chooser {
+    pub(crate) fn new(temper: Temper) -> Self {
+        let seed = match temper {
+            Temper::Seeded(seed) => seed,
+            Temper::Kind | Temper::Late => 0,
+        };
+        // Zero is the one state that xorshift never leaves.
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { temper, state }
+    }
+
+    /// Whether something that may be done now or later is done now.
+    pub(crate) fn now(&mut self) -> bool {
+        match self.temper {
+            Temper::Kind => true,
+            Temper::Late => false,
+            Temper::Seeded(_) => self.draw() & 1 == 0,
+        }
+    }
+
+    /// Whether something that nobody asked for happens: one time in `odds`, and only where choices are drawn.
+    pub(crate) fn unasked(&mut self, odds: u64) -> bool {
+        matches!(self.temper, Temper::Seeded(_)) && self.draw().is_multiple_of(odds)
+    }
+
+    /// Which of `count` unordered things is done first; `count` is not 0.
+    pub(crate) fn pick(&mut self, count: usize) -> usize {
+        match self.temper {
+            Temper::Kind => 0,
+            Temper::Late => count - 1,
+            Temper::Seeded(_) => (self.draw() % count as u64) as usize,
+        }
+    }
+
+    /// xorshift64*, the upper half.
+    fn draw(&mut self) -> u64 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    }
+}

@@ -1,0 +1,243 @@
+//! The CPUs: TLBs tagged by ASID, walk caches, store buffers, and invalidations that are in flight until a barrier.
+
+mod access;
+mod instructions;
+pub(crate) mod operand;
+mod port;
+mod speculation;
+
+pub use access::Fault;
+pub use instructions::ModelInstructions;
+pub use port::CpuPort;
+
+use crate::chooser::Chooser;
+use crate::memory::StoreBuffer;
+use crate::memory::walk::Start;
+use crate::oracle::Violation;
+use crate::tlb::{Context, Regime, Scope, Tlb};
+use crate::world::World;
+use alloc::vec::Vec;
+
+/// What a CPU has, and what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuFeatures {
+    /// FEAT_TLBIRANGE: without it, range operations are undefined.
+    pub range: bool,
+    /// FEAT_TTL: without it, the level hint is RES0.
+    pub ttl: bool,
+    /// The erratum under which completing a broadcast takes a second TLBI and a second `dsb ish`.
+    pub repeat_tlbi: bool,
+}
+
+impl Default for CpuFeatures {
+    fn default() -> Self {
+        Self {
+            range: true,
+            ttl: true,
+            repeat_tlbi: false,
+        }
+    }
+}
+
+/// The domain of a barrier (Arm ARM B2.3.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Domain {
+    /// Non-shareable: this CPU.
+    Non,
+    /// Inner shareable: every CPU, and coherent devices.
+    Inner,
+    /// Outer shareable: every device.
+    Outer,
+}
+
+/// An invalidation that its CPU has issued and not completed.
+#[derive(Clone, Debug)]
+struct Issued {
+    scope: Scope,
+    /// The CPUs that may still use what it covers.
+    pending: Vec<usize>,
+    broadcast: bool,
+    /// How many barriers must follow, each with a TLBI of its own before it: two under the erratum.
+    barriers: u8,
+}
+
+/// One CPU.
+#[derive(Debug, Default)]
+pub(crate) struct Cpu {
+    pub(crate) features: CpuFeatures,
+    pub(crate) tlb: Tlb,
+    pub(crate) stores: StoreBuffer,
+    asid: u16,
+    ttbr0: Option<u64>,
+    ttbr1: Option<u64>,
+    issued: Vec<Issued>,
+    /// How deep in sections that keep the task here.
+    pub(crate) pins: u32,
+    /// How deep in sections that keep interrupts off, and the task here as well.
+    pub(crate) irqs_off: u32,
+    /// A TLBI since the last barrier: what the erratum's second barrier completes.
+    fresh_tlbi: bool,
+}
+
+impl Cpu {
+    pub(crate) fn new(features: CpuFeatures) -> Self {
+        Self {
+            features,
+            ..Self::default()
+        }
+    }
+
+    /// The tables that translate this address now. Bit 55 chooses the half (Arm ARM D8.2.4).
+    fn context(&self, va: u64) -> Option<Context> {
+        let root = if va >> 55 & 1 == 0 {
+            self.ttbr0
+        } else {
+            self.ttbr1
+        };
+        root.map(|table| Context {
+            regime: Regime::El1,
+            asid: self.asid,
+            private: false,
+            root: Start { level: 0, table },
+        })
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pins > 0 || self.irqs_off > 0
+    }
+}
+
+impl World {
+    /// A TLBI instruction. Nothing (a reserved encoding) covers nothing.
+    pub(crate) fn tlbi(&mut self, cpu: usize, scope: Option<Scope>, broadcast: bool) {
+        self.ground.oracle.counts.tlbis += 1;
+        if self.demands_pins && !self.cpus[cpu].is_pinned() {
+            self.ground.oracle.report(Violation::NotPinned { cpu });
+        }
+        self.cpus[cpu].fresh_tlbi = true;
+        let Some(scope) = scope else { return };
+        let targets = if broadcast {
+            (0..self.cpus.len()).collect()
+        } else {
+            alloc::vec![cpu]
+        };
+        let repeat = self.cpus[cpu].features.repeat_tlbi;
+        self.cpus[cpu].issued.push(Issued {
+            scope,
+            pending: targets,
+            broadcast,
+            barriers: if repeat && broadcast { 2 } else { 1 },
+        });
+        if broadcast {
+            self.snoop(&scope);
+        }
+        self.trickle();
+    }
+
+    /// A DSB. Only one for loads and stores completes invalidations, only within its domain, and only those that this CPU
+    /// issued (Arm ARM D8.17.6 and K11.5.3).
+    pub(crate) fn dsb(&mut self, cpu: usize, domain: Domain, stores_only: bool) {
+        self.cpus[cpu].stores.show_own_walker();
+        if domain > Domain::Non {
+            self.drain_stores(cpu);
+            self.ground.memory.publish();
+        }
+        if !stores_only {
+            self.complete(cpu, domain);
+        }
+        self.count_barrier(domain, stores_only);
+    }
+
+    /// Whatever is under way anywhere gets a chance to arrive.
+    pub(crate) fn trickle(&mut self) {
+        for cpu in 0..self.cpus.len() {
+            if self.ground.chooser.now()
+                && let Some((pa, value)) = self.cpus[cpu].stores.pop()
+            {
+                self.ground.memory.frames.arrive(pa, value);
+            }
+            let mut issued = core::mem::take(&mut self.cpus[cpu].issued);
+            for invalidation in &mut issued {
+                self.apply_some(invalidation);
+            }
+            self.cpus[cpu].issued = issued;
+        }
+    }
+
+    /// The task on this CPU goes elsewhere.
+    pub(crate) fn leave(&mut self, cpu: usize) {
+        if !self.cpus[cpu].issued.is_empty() || self.cpus[cpu].is_pinned() {
+            self.ground
+                .oracle
+                .report(Violation::MigratedIncomplete { cpu });
+        }
+    }
+
+    fn complete(&mut self, cpu: usize, domain: Domain) {
+        let again = core::mem::take(&mut self.cpus[cpu].fresh_tlbi);
+        let mut left = Vec::new();
+        for mut issued in core::mem::take(&mut self.cpus[cpu].issued) {
+            let reaches = !issued.broadcast || domain > Domain::Non;
+            if reaches && (again || issued.barriers == 1) {
+                issued.barriers -= 1;
+            }
+            if issued.barriers == 0 {
+                self.apply(&issued.scope, &issued.pending);
+            } else {
+                left.push(issued);
+            }
+        }
+        self.cpus[cpu].issued = left;
+    }
+
+    fn apply_some(&mut self, issued: &mut Issued) {
+        let (cpus, chooser) = (&mut self.cpus, &mut self.ground.chooser);
+        // The erratum leaves a broadcast unfinished as long as it may.
+        let held_back = issued.barriers > 1;
+        issued.pending.retain(|&target| {
+            let arrives = chooser.now() && !held_back;
+            if arrives {
+                cpus[target].tlb.invalidate(&issued.scope);
+            }
+            !arrives
+        });
+    }
+
+    fn apply(&mut self, scope: &Scope, targets: &[usize]) {
+        for &target in targets {
+            self.cpus[target].tlb.invalidate(scope);
+        }
+    }
+
+    pub(crate) fn drain_stores(&mut self, cpu: usize) {
+        for (pa, value) in self.cpus[cpu].stores.drain() {
+            self.ground.memory.frames.arrive(pa, value);
+        }
+    }
+
+    fn count_barrier(&mut self, domain: Domain, stores_only: bool) {
+        let counts = &mut self.ground.oracle.counts;
+        match (domain, stores_only) {
+            (Domain::Outer, true) => counts.queue_barriers += 1,
+            (_, true) => counts.store_barriers += 1,
+            (_, false) => counts.completion_barriers += 1,
+        }
+    }
+
+    /// Gives the caches of a CPU the chance to do what nobody asked for.
+    pub(crate) fn disturb(&mut self, cpu: usize) {
+        let (tlb, chooser) = (&mut self.cpus[cpu].tlb, &mut self.ground.chooser);
+        evict_one(tlb, chooser);
+        if self.ground.chooser.unasked(4) {
+            self.speculate(cpu);
+        }
+    }
+}
+
+/// Drops any entry, now and then.
+pub(crate) fn evict_one(tlb: &mut Tlb, chooser: &mut Chooser) {
+    if tlb.len() > 0 && chooser.unasked(16) {
+        let victim = chooser.pick(tlb.len());
+        tlb.evict(victim);
+    }
+}

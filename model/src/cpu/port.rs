@@ -1,0 +1,102 @@
+//! A handle on one CPU.
+
+use super::Fault;
+use crate::model::Model;
+use crate::world::World;
+
+/// One CPU of a [`Model`]: what runs on it, and the accesses it makes.
+#[derive(Clone, Debug)]
+pub struct CpuPort {
+    model: Model,
+    index: usize,
+}
+
+impl CpuPort {
+    pub(crate) fn new(model: Model, index: usize) -> Self {
+        Self { model, index }
+    }
+
+    /// Its number.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Runs the user address space of this root under this ASID (TTBR0_EL1, and the ASID of TTBR1_EL1).
+    pub fn run(&self, root: u64, asid: u16) {
+        self.model.with(|world| {
+            let cpu = &mut world.cpus[self.index];
+            (cpu.ttbr0, cpu.asid) = (Some(root), asid);
+        });
+    }
+
+    /// Runs no user address space. What is cached stays.
+    pub fn run_nothing(&self) {
+        self.model.with(|world| world.cpus[self.index].ttbr0 = None);
+    }
+
+    /// Sets the kernel's root (TTBR1_EL1).
+    pub fn run_kernel(&self, root: u64) {
+        self.model
+            .with(|world| world.cpus[self.index].ttbr1 = Some(root));
+    }
+
+    /// Reads the word at a virtual address.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn read(&self, va: u64) -> Result<u64, Fault> {
+        self.model.with(|world| {
+            let pa = world.translate(self.index, va, false)?;
+            Ok(world.load(self.index, pa))
+        })
+    }
+
+    /// Writes the word at a virtual address.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn write(&self, va: u64, value: u64) -> Result<(), Fault> {
+        self.model.with(|world| {
+            let pa = world.translate(self.index, va, true)?;
+            world.ground.memory.write(pa, value);
+            Ok(())
+        })
+    }
+
+    /// Stores to physical memory as a kernel stores to a page table: through this CPU's store buffer.
+    pub fn store(&self, pa: u64, value: u64) {
+        self.model.with(|world| world.store(self.index, pa, value));
+    }
+
+    /// Fills the TLB for this address without an access, as speculation may at any time.
+    pub fn speculate(&self, va: u64) {
+        self.model.with(|world| {
+            if let Some(context) = world.cpus[self.index].context(va) {
+                world.walk_and_fill(self.index, &context, va);
+            }
+        });
+    }
+
+    /// How many entries its TLB holds, walk caches included.
+    pub fn held(&self) -> usize {
+        self.model.with(|world| world.cpus[self.index].tlb.len())
+    }
+
+    /// The task that runs here moves away: a violation where it has invalidations under way.
+    pub fn leave(&self) {
+        self.model.with(|world| world.leave(self.index));
+    }
+}
+
+impl World {
+    /// A store that the walkers see when a barrier, or chance, has let it through.
+    pub(crate) fn store(&mut self, cpu: usize, pa: u64, value: u64) {
+        self.ground.memory.frames.store(pa, value);
+        self.cpus[cpu].stores.push(pa, value);
+    }
+
+    fn load(&self, cpu: usize, pa: u64) -> u64 {
+        let forwarded = self.cpus[cpu].stores.forward(pa);
+        forwarded.unwrap_or_else(|| self.ground.memory.read(pa))
+    }
+}

@@ -1,0 +1,38 @@
+//! Translations that nobody asked for: any mapped page may be walked and cached at any time (Arm ARM D8.2.6).
+
+use crate::memory::Memory;
+use crate::memory::descriptor::{self, Kind, level_shift};
+use crate::memory::walk::Start;
+use crate::world::World;
+use alloc::vec::Vec;
+
+impl World {
+    /// Caches a random page of the running space.
+    pub(crate) fn speculate(&mut self, cpu: usize) {
+        let Some(context) = self.cpus[cpu].context(0) else {
+            return;
+        };
+        let pages = mapped(&self.ground.memory, context.root, 0);
+        if !pages.is_empty() {
+            let page = pages[self.ground.chooser.pick(pages.len())];
+            self.walk_and_fill(cpu, &context, page);
+        }
+    }
+}
+
+/// The base of every leaf under a table.
+fn mapped(memory: &Memory, start: Start, base: u64) -> Vec<u64> {
+    let mut pages = Vec::new();
+    for (at, raw) in memory.frames.written(start.table, 0x1000) {
+        let va = base | ((at - start.table) / 8) << level_shift(start.level);
+        match descriptor::decode(start.level, raw) {
+            Kind::Invalid => {}
+            Kind::Leaf(_) => pages.push(va),
+            Kind::Table(table) => {
+                let level = start.level + 1;
+                pages.extend(mapped(memory, Start { level, table }, va));
+            }
+        }
+    }
+    pages
+}

@@ -1,0 +1,145 @@
+//! The handle on one machine.
+
+use crate::chooser::{Chooser, Temper};
+use crate::cpu::{Cpu, CpuFeatures, CpuPort};
+use crate::lock::Lock;
+use crate::memory::{Memory, Tables};
+use crate::oracle::{Counts, Oracle, Violation};
+use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
+use crate::world::{Ground, World};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use tlb_shootdown::address::PhysAddr;
+use tlb_shootdown::dma::DmaRegion;
+
+/// A machine: memory, CPUs, IOMMUs with devices, and the oracle that judges them all. Clones are the same machine.
+///
+/// Every method may be called from any thread; none blocks but for the moment of another's call.
+#[derive(Clone, Debug)]
+pub struct Model {
+    world: Arc<Lock<World>>,
+}
+
+impl Model {
+    /// A machine without IOMMUs, with `cpus` CPUs of the default features.
+    pub fn new(cpus: usize, temper: Temper) -> Self {
+        Self::with_cpus(&alloc::vec![CpuFeatures::default(); cpus], temper)
+    }
+
+    /// A machine without IOMMUs, with these CPUs.
+    pub fn with_cpus(features: &[CpuFeatures], temper: Temper) -> Self {
+        let ground = Ground {
+            memory: Memory::default(),
+            chooser: Chooser::new(temper),
+            oracle: Oracle::default(),
+        };
+        let world = World {
+            ground,
+            cpus: features
+                .iter()
+                .map(|&features| Cpu::new(features))
+                .collect(),
+            smmus: Vec::new(),
+            demands_pins: false,
+        };
+        Self {
+            world: Arc::new(Lock::new(world)),
+        }
+    }
+
+    /// Adds an SMMU.
+    pub fn add_smmu(&self, options: SmmuOptions) -> SmmuPort {
+        let index = self.with(|world| {
+            let index = world.smmus.len();
+            world.smmus.push(Smmu::new(index, options));
+            index
+        });
+        SmmuPort::new(self.clone(), index)
+    }
+
+    /// The CPU of this number.
+    ///
+    /// # Panics
+    /// Where there is no such CPU.
+    pub fn cpu(&self, index: usize) -> CpuPort {
+        assert!(
+            index < self.with(|world| world.cpus.len()),
+            "no CPU {index}"
+        );
+        CpuPort::new(self.clone(), index)
+    }
+
+    /// A new, empty page table, whose stores are made by this CPU unless another is named.
+    pub fn tables(&self) -> Tables {
+        Tables::new(self.clone())
+    }
+
+    /// A zeroed frame of `size` bytes, a power of two of at least 4 KiB, aligned to its size. The frame of this size that was
+    /// freed last is given out first.
+    pub fn allocate(&self, size: u64) -> u64 {
+        let size = size.next_power_of_two().max(0x1000);
+        self.with(|world| world.ground.memory.frames.allocate(size))
+    }
+
+    /// Frees a frame. From now on each use of it is a violation.
+    pub fn free(&self, pa: u64) {
+        self.with(|world| {
+            if !world.ground.memory.frames.free(pa) {
+                world.ground.oracle.report(Violation::FreedTwice { pa });
+            }
+        });
+    }
+
+    /// Memory that a driver shares with a device, aligned to `align` and to 4 KiB. What the driver writes there a device sees after
+    /// the next barrier of the [`DmaBarriers`](tlb_shootdown::dma::DmaBarriers) or of a CPU.
+    pub fn share(&self, len: u64, align: u64) -> DmaRegion {
+        let (virt, phys) = self.with(|world| world.ground.memory.share(len, align));
+        // SAFETY: the block lives as long as the machine, which the caller keeps, is made of atomics, and is nobody else's.
+        unsafe { DmaRegion::new(virt, PhysAddr::new(phys), len as usize) }
+    }
+
+    /// Reads a word of memory past all translations.
+    pub fn peek(&self, pa: u64) -> u64 {
+        self.with(|world| world.ground.memory.read(pa))
+    }
+
+    /// Writes a word of memory past all translations.
+    pub fn poke(&self, pa: u64, value: u64) {
+        self.with(|world| world.ground.memory.write(pa, value));
+    }
+
+    /// Time passes: whatever is under way may arrive, and every IOMMU does a piece of work.
+    pub fn step(&self) {
+        self.with(World::step);
+    }
+
+    /// CPUs may keep entries with fewer rights than the table gives: their fault handlers repair spurious faults.
+    pub fn permit_lazy_upgrades(&self, permitted: bool) {
+        self.with(|world| world.ground.oracle.permit_lazy_upgrades(permitted));
+    }
+
+    /// Tells the oracle that a flush of `[first, last]` of the table at `root` has returned: a stale entry in there is from now
+    /// on a violation, held or used.
+    pub fn returned(&self, root: u64, first: u64, last: u64) {
+        self.with(|world| world.ground.oracle.returned(root, first, last));
+    }
+
+    /// Everything that must not be or have been: what was recorded since the last call, and every entry that is held and must
+    /// not be. Empty where all is well.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.with(|world| {
+            let mut all = world.ground.oracle.take_violations();
+            all.extend(world.held());
+            all
+        })
+    }
+
+    /// What the machine was asked to do since the last call.
+    pub fn take_counts(&self) -> Counts {
+        self.with(|world| core::mem::take(&mut world.ground.oracle.counts))
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
+        self.world.with(f)
+    }
+}

@@ -1,0 +1,25 @@
+//! What the machine was asked to do, counted by the machine.
+
+/// Counts since the last [`Model::take_counts`](crate::Model::take_counts), to compare with what a shootdown says it cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// TLBI instructions.
+    pub tlbis: u32,
+    /// `dsb ishst` and `dsb nshst`.
+    pub store_barriers: u32,
+    /// `dsb ish` and `dsb nsh`.
+    pub completion_barriers: u32,
+    /// `dsb oshst`, or the barrier of [`ModelBarriers`](crate::platform::ModelBarriers) before a doorbell.
+    pub queue_barriers: u32,
+    /// `isb`.
+    pub context_synchronisations: u32,
+    /// CPUs interrupted.
+    pub ipis: u32,
+    /// Queue commands fetched, waits not counted.
+    pub commands: u32,
+    /// Waits fetched (CMD_SYNC).
+    pub syncs: u32,
+    /// Doorbell writes.
+    pub doorbells: u32,
+}

@@ -1,0 +1,182 @@
+//! The oracle: what is a stale entry, whether it is excused, and what must never have happened.
+
+mod counts;
+mod truth;
+
+pub use counts::Counts;
+pub(crate) use truth::{Status, status};
+
+use crate::memory::Memory;
+use crate::tlb::{Entry, Says};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Who held or used an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// A CPU, by number.
+    Cpu(usize),
+    /// An IOMMU's own TLB, by number.
+    Iommu(usize),
+    /// The device TLB of this stream or requester.
+    Device(u32),
+}
+
+/// Something that must not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// An entry that no longer says what the table says was used, though nobody still waits for its invalidation.
+    UsedStale {
+        /// By whom.
+        holder: Holder,
+        /// The address translated.
+        va: u64,
+    },
+    /// Such an entry is still held.
+    HeldStale {
+        /// By whom.
+        holder: Holder,
+        /// The base of what it translates.
+        va: u64,
+    },
+    /// A frame was read or written after it had been freed, or after it had got another owner.
+    UsedFreed {
+        /// By whom.
+        holder: Holder,
+        /// The address of the frame.
+        pa: u64,
+    },
+    /// A walk went through a table that had been freed, or had got another owner.
+    WalkedFreed {
+        /// By whom.
+        holder: Holder,
+        /// The address of the table.
+        pa: u64,
+    },
+    /// A frame was freed that was free already.
+    FreedTwice {
+        /// The address of the frame.
+        pa: u64,
+    },
+    /// An instruction that the CPU does not have, or an operand with reserved bits set.
+    Undefined {
+        /// The CPU.
+        cpu: usize,
+    },
+    /// A task left a CPU on which it had issued invalidations that are not complete.
+    MigratedIncomplete {
+        /// The CPU that was left.
+        cpu: usize,
+    },
+    /// An invalidation was issued by a task that could have been moved to another CPU.
+    NotPinned {
+        /// The CPU.
+        cpu: usize,
+    },
+    /// A queue's producer index moved beyond its consumer index: entries were overwritten.
+    QueueOverrun {
+        /// The IOMMU.
+        iommu: usize,
+    },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UsedStale { holder, va } => write!(f, "{holder:?} used a stale entry of {va:#x}"),
+            Self::HeldStale { holder, va } => {
+                write!(f, "{holder:?} still holds a stale entry of {va:#x}")
+            }
+            Self::UsedFreed { holder, pa } => write!(f, "{holder:?} used the freed frame {pa:#x}"),
+            Self::WalkedFreed { holder, pa } => {
+                write!(f, "{holder:?} walked the freed table {pa:#x}")
+            }
+            Self::FreedTwice { pa } => write!(f, "frame {pa:#x} was freed twice"),
+            Self::Undefined { cpu } => write!(f, "CPU {cpu} met an undefined instruction"),
+            Self::MigratedIncomplete { cpu } => {
+                write!(
+                    f,
+                    "a task left CPU {cpu} before its invalidations were complete"
+                )
+            }
+            Self::NotPinned { cpu } => write!(f, "CPU {cpu} invalidated for a task not pinned"),
+            Self::QueueOverrun { iommu } => write!(f, "the queue of IOMMU {iommu} was overrun"),
+        }
+    }
+}
+
+/// A change of a table whose invalidation has not returned yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    root: u64,
+    first: u64,
+    last: u64,
+}
+
+impl Change {
+    fn excuses(&self, entry: &Entry) -> bool {
+        self.root == entry.context.root.table && self.first <= entry.last() && entry.va <= self.last
+    }
+}
+
+/// Keeps the books.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    open: Vec<Change>,
+    violations: Vec<Violation>,
+    lazy_upgrades: bool,
+    pub(crate) counts: Counts,
+}
+
+impl Oracle {
+    /// CPUs may keep entries with fewer rights than the table gives.
+    pub(crate) fn permit_lazy_upgrades(&mut self, permitted: bool) {
+        self.lazy_upgrades = permitted;
+    }
+
+    /// The table changed here, and nobody has been told that the change is complete.
+    pub(crate) fn changed(&mut self, root: u64, first: u64, last: u64) {
+        self.open.push(Change { root, first, last });
+    }
+
+    /// A flush of this range has returned: from now on nothing in it is excused.
+    pub(crate) fn returned(&mut self, root: u64, first: u64, last: u64) {
+        let within =
+            |change: &Change| change.root == root && first <= change.first && change.last <= last;
+        self.open.retain(|change| !within(change));
+    }
+
+    pub(crate) fn report(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
+    pub(crate) fn take_violations(&mut self) -> Vec<Violation> {
+        core::mem::take(&mut self.violations)
+    }
+
+    /// Whether an entry is outside what is allowed at this moment.
+    pub(crate) fn forbids(&self, holder: Holder, entry: &Entry, memory: &Memory) -> bool {
+        let wrong = match status(entry, memory) {
+            Status::Current => false,
+            Status::Weaker => !(self.lazy_upgrades && matches!(holder, Holder::Cpu(_))),
+            Status::Stale => true,
+        };
+        wrong && !self.open.iter().any(|change| change.excuses(entry))
+    }
+
+    /// Judges the use of a cached entry for an access to `va`.
+    pub(crate) fn used(&mut self, holder: Holder, entry: &Entry, va: u64, memory: &Memory) {
+        if self.forbids(holder, entry, memory) {
+            self.report(Violation::UsedStale { holder, va });
+        }
+        let pa = entry.leads_to();
+        let owner = memory.frames.owner(pa);
+        if owner.is_none() || owner != entry.owner {
+            self.report(match entry.says {
+                Says::Table(_) => Violation::WalkedFreed { holder, pa },
+                Says::Leaf(_) => Violation::UsedFreed { holder, pa },
+            });
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Translation caches, as CPUs and SMMUs have them: leaf entries with their rights, and walk caches of every level.
+
+use crate::memory::descriptor::{Leaf, level_shift};
+use crate::memory::walk::{Start, Step, Walk};
+use crate::memory::{Memory, Owner};
+use alloc::vec::Vec;
+
+/// The translation regime that tags an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Regime {
+    /// EL1&0.
+    El1,
+    /// EL2&0, that is, EL2 with E2H.
+    El2,
+}
+
+/// What entries are tagged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) regime: Regime,
+    pub(crate) asid: u16,
+    /// An SMMU context with ASET = 1: broadcasts by ASID need not reach it (SMMUv3 3.17).
+    pub(crate) private: bool,
+    /// The table that walks start from.
+    pub(crate) root: Start,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// The next table is there.
+    Table(u64),
+    /// The translation ends here.
+    Leaf(Leaf),
+}
+
+/// One cached descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) context: Context,
+    /// Leaf entries with nG clear serve every ASID.
+    pub(crate) global: bool,
+    pub(crate) va: u64,
+    /// log2 of the bytes covered.
+    pub(crate) shift: u8,
+    pub(crate) says: Says,
+    /// The descriptor that was cached.
+    pub(crate) from: Step,
+    /// Who owned the memory that the entry leads to when it was cached.
+    pub(crate) owner: Option<Owner>,
+}
+
+impl Entry {
+    pub(crate) fn last(&self) -> u64 {
+        self.va | ((1 << self.shift) - 1)
+    }
+
+    pub(crate) fn leads_to(&self) -> u64 {
+        match self.says {
+            Says::Table(table) => table,
+            Says::Leaf(leaf) => leaf.pa,
+        }
+    }
+
+    fn serves(&self, context: &Context, va: u64) -> bool {
+        let tag = self.context.regime == context.regime
+            && (self.global || self.context.asid == context.asid)
+            && self.context.private == context.private;
+        tag && self.va <= va && va <= self.last()
+    }
+}
+
+/// Which entries an invalidation is bound to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Every entry of every regime.
+    Everything,
+    /// Every entry of one regime.
+    Regime(Regime),
+    /// Entries of one ASID; global ones stay.
+    Asid(Regime, u16),
+    /// Entries by address.
+    Addresses(Addresses),
+}
+
+/// An invalidation by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) regime: Regime,
+    /// Nothing: of every ASID.
+    pub(crate) asid: Option<u16>,
+    pub(crate) first: u64,
+    /// The last byte.
+    pub(crate) last: u64,
+    /// Walk caches stay.
+    pub(crate) leaf_only: bool,
+    /// The level hint. Leaf entries of other levels stay, and so do tables that no leaf of that level hangs under.
+    pub(crate) level: Option<u8>,
+}
+
+impl Addresses {
+    fn covers(&self, entry: &Entry) -> bool {
+        let tag = entry.context.regime == self.regime
+            && (entry.global || self.asid.is_none_or(|asid| asid == entry.context.asid));
+        tag && entry.va <= self.last && self.first <= entry.last() && self.reaches(entry)
+    }
+
+    fn reaches(&self, entry: &Entry) -> bool {
+        let level = entry.from.level;
+        match entry.says {
+            Says::Leaf(_) => self.level.is_none_or(|hint| hint == level),
+            Says::Table(_) => !self.leaf_only && self.level.is_none_or(|hint| level < hint),
+        }
+    }
+}
+
+impl Scope {
+    pub(crate) fn covers(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Regime(regime) => entry.context.regime == *regime,
+            Self::Asid(regime, asid) => {
+                entry.context.regime == *regime && entry.context.asid == *asid && !entry.global
+            }
+            Self::Addresses(addresses) => addresses.covers(entry),
+        }
+    }
+}
+
+/// The caches of one observer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tlb {
+    entries: Vec<Entry>,
+}
+
+impl Tlb {
+    /// The leaf entry that serves this address. Of several the oldest: stale ones are hit for as long as they are there.
+    pub(crate) fn leaf(&self, context: &Context, va: u64) -> Option<(Entry, Leaf)> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.serves(context, va))
+            .find_map(|entry| match entry.says {
+                Says::Leaf(leaf) => Some((*entry, leaf)),
+                Says::Table(_) => None,
+            })
+    }
+
+    /// The deepest table that a walk for this address may start from.
+    pub(crate) fn table(&self, context: &Context, va: u64) -> Option<(Entry, Start)> {
+        let starts = self.entries.iter().filter_map(|entry| match entry.says {
+            Says::Table(table) if entry.serves(context, va) => Some((
+                *entry,
+                Start {
+                    level: entry.from.level + 1,
+                    table,
+                },
+            )),
+            _ => None,
+        });
+        starts.max_by_key(|(_, start)| start.level)
+    }
+
+    /// Caches everything that a walk met and may be cached. What is there already stays.
+    pub(crate) fn fill(&mut self, context: &Context, va: u64, walk: &Walk, memory: &Memory) {
+        for &(step, table) in &walk.tables {
+            let shift = level_shift(step.level);
+            self.insert(context, va, shift, step, Says::Table(table), memory);
+        }
+        // An entry without the access flag is never cached (Arm ARM D8.5).
+        if let Some((step, leaf)) = walk.leaf
+            && leaf.accessed
+        {
+            self.insert(context, va, leaf.shift, step, Says::Leaf(leaf), memory);
+        }
+    }
+
+    fn insert(
+        &mut self,
+        context: &Context,
+        va: u64,
+        shift: u8,
+        from: Step,
+        says: Says,
+        memory: &Memory,
+    ) {
+        let mut entry = Entry {
+            context: *context,
+            global: matches!(says, Says::Leaf(leaf) if leaf.global),
+            va: va & !((1 << shift) - 1),
+            shift,
+            says,
+            from,
+            owner: None,
+        };
+        entry.owner = memory.frames.owner(entry.leads_to());
+        let same = |old: &Entry| {
+            old.from.level == from.level && old.va == entry.va && old.serves(context, entry.va)
+        };
+        if !self.entries.iter().any(same) {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Removes what the scope covers.
+    pub(crate) fn invalidate(&mut self, scope: &Scope) {
+        self.retain(|entry| !scope.covers(entry));
+    }
+
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        self.entries.retain(keep);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Drops one entry, as any cache may at any time.
+    pub(crate) fn evict(&mut self, index: usize) {
+        if index < self.entries.len() {
+            self.entries.remove(index);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+}

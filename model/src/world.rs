@@ -1,0 +1,64 @@
+//! Everything that one machine consists of, behind one lock.
+
+use crate::chooser::Chooser;
+use crate::cpu::Cpu;
+use crate::memory::Memory;
+use crate::oracle::{Holder, Oracle, Violation};
+use crate::smmuv3::Smmu;
+use crate::tlb::{Entry, Scope};
+use alloc::vec::Vec;
+
+/// What CPUs and IOMMUs share.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) memory: Memory,
+    pub(crate) chooser: Chooser,
+    pub(crate) oracle: Oracle,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) ground: Ground,
+    pub(crate) cpus: Vec<Cpu>,
+    pub(crate) smmus: Vec<Smmu>,
+    /// A platform counts who is pinned, so invalidations by a task that is not are violations.
+    pub(crate) demands_pins: bool,
+}
+
+impl World {
+    /// Time passes: stores and invalidations may arrive, and every IOMMU does a piece of work.
+    pub(crate) fn step(&mut self) {
+        self.trickle();
+        for smmu in &mut self.smmus {
+            smmu.step(&mut self.ground);
+        }
+    }
+
+    /// A broadcast as the IOMMUs see it.
+    pub(crate) fn snoop(&mut self, scope: &Scope) {
+        for smmu in &mut self.smmus {
+            smmu.snoop(scope);
+        }
+    }
+
+    /// Every entry that is held and must not be.
+    pub(crate) fn held(&self) -> Vec<Violation> {
+        let memory = &self.ground.memory;
+        let oracle = &self.ground.oracle;
+        self.entries()
+            .filter(|(holder, entry)| oracle.forbids(*holder, entry, memory))
+            .map(|(holder, entry)| Violation::HeldStale {
+                holder,
+                va: entry.va,
+            })
+            .collect()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Holder, &Entry)> {
+        let cpus = self.cpus.iter().enumerate();
+        let cpus =
+            cpus.flat_map(|(index, cpu)| cpu.tlb.iter().map(move |e| (Holder::Cpu(index), e)));
+        cpus.chain(self.smmus.iter().flat_map(Smmu::entries))
+    }
+}
