@@ -30,7 +30,7 @@ pub(crate) fn cargo(subcommand: &[&str]) -> Result<Command> {
 pub(crate) fn build_bin(name: &str) -> Result<PathBuf> {
     let mut cargo = cargo(&["build"])?;
     cargo.args(["--bin", name]);
-    executables(&mut cargo)?
+    executables(&mut cargo, "bin")?
         .pop()
         .with_context(|| format!("cargo built no binary `{name}`"))
 }
@@ -40,16 +40,22 @@ pub(crate) fn build_tests() -> Result<Vec<PathBuf>> {
     let mut cargo = cargo(&["test", "--no-run"])?;
     // The library's unit tests run on the host: the standard test harness does not exist for bare metal.
     cargo.args(["--test", "*"]);
-    executables(&mut cargo)
+    executables(&mut cargo, "test")
 }
 
 #[derive(Deserialize)]
 struct Message {
     reason: String,
+    target: Option<Target>,
     executable: Option<PathBuf>,
 }
 
-fn executables(cargo: &mut Command) -> Result<Vec<PathBuf>> {
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+fn executables(cargo: &mut Command, kind: &str) -> Result<Vec<PathBuf>> {
     cargo.args(["--quiet", "--message-format", "json-render-diagnostics"]);
     let built = process::capture(cargo, BUILD_LIMIT)?;
     if !built.success() {
@@ -60,15 +66,20 @@ fn executables(cargo: &mut Command) -> Result<Vec<PathBuf>> {
         );
     }
     eprint!("{}", built.stderr);
-    Ok(parse_executables(&built.stdout))
+    Ok(parse_executables(&built.stdout, kind))
 }
 
-fn parse_executables(lines: &str) -> Vec<PathBuf> {
+/// Cargo builds a package's binaries along with its integration tests: only those of one kind are wanted.
+fn parse_executables(lines: &str, kind: &str) -> Vec<PathBuf> {
     let messages = lines
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
     messages
         .filter(|message| message.reason == "compiler-artifact")
+        .filter(|message| {
+            let target = message.target.as_ref();
+            target.is_some_and(|target| target.kind.iter().any(|one| one == kind))
+        })
         .filter_map(|message| message.executable)
         .collect()
 }
@@ -79,10 +90,27 @@ mod tests {
 
     #[test]
     fn finds_the_executables_among_cargos_messages() {
-        let lines = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
-                     {\"reason\":\"build-script-executed\"}\n\
-                     {\"reason\":\"compiler-artifact\",\"executable\":\"/out/demo\"}\n\
-                     {\"reason\":\"build-finished\",\"success\":true}\n";
-        assert_eq!(parse_executables(lines), [PathBuf::from("/out/demo")]);
+        let artifact = |kind: &str, path: &str| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"target\":{{\"kind\":[\"{kind}\"]}},\
+                 \"executable\":{path}}}\n"
+            )
+        };
+        let lines = [
+            artifact("lib", "null"),
+            "{\"reason\":\"build-script-executed\"}\n".into(),
+            artifact("bin", "\"/out/demo\""),
+            artifact("test", "\"/out/deps/cells-1\""),
+            "{\"reason\":\"build-finished\",\"success\":true}\n".into(),
+        ];
+        let lines = lines.concat();
+        assert_eq!(
+            parse_executables(&lines, "bin"),
+            [PathBuf::from("/out/demo")]
+        );
+        assert_eq!(
+            parse_executables(&lines, "test"),
+            [PathBuf::from("/out/deps/cells-1")]
+        );
     }
 }

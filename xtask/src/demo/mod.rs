@@ -45,10 +45,14 @@ fn print(report: &Report, as_json: bool) -> Result<()> {
     if as_json {
         print!("{}", report.json()?);
     } else {
-        print!("{}", table::render(report));
+        print!("{}", report.table());
     }
-    for fault in report.faults() {
+    let faults = report.faults();
+    for fault in &faults {
         eprintln!("wrong: {fault}");
+    }
+    if !faults.is_empty() && !report.last_words.is_empty() {
+        eprintln!("the machine's last words:\n{}", report.last_words);
     }
     Ok(())
 }

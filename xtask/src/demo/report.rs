@@ -3,6 +3,8 @@
 use serde::Serialize;
 use tlb_shootdown_scenarios::{Case, Cell, Cost, Observer, Seen, Yardstick, verdict};
 
+use super::table;
+
 /// What the demo showed on one machine.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -16,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) cells: Vec<Cell>,
     /// What went wrong with the run itself, one line each.
     pub(crate) troubles: Vec<String>,
+    /// The last lines that the machine wrote besides the cells.
+    pub(crate) last_words: String,
 }
 
 /// A cell as a line of JSON.
@@ -70,6 +74,11 @@ impl Report {
         }
         faults.extend(self.troubles.iter().cloned());
         faults
+    }
+
+    /// The table that a person reads.
+    pub(crate) fn table(&self) -> String {
+        table::render(self)
     }
 
     /// One JSON object a line.
@@ -131,6 +140,7 @@ pub(crate) mod tests {
             yardstick,
             cells: cells.collect(),
             troubles: Vec::new(),
+            last_words: String::new(),
         }
     }
 

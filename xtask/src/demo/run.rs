@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tlb_shootdown_scenarios::{Cell, Yardstick};
+use tlb_shootdown_scenarios::{Cell, LINE_PREFIX, Yardstick};
 
 use super::report::Report;
 use crate::process::{self, Captured};
@@ -30,6 +30,7 @@ fn read(ended: &Captured, ran_on: String) -> Report {
         yardstick: &Yardstick::AARCH64_SMMUV3_QEMU,
         cells: Vec::new(),
         troubles: Vec::new(),
+        last_words: last_words(ended),
     };
     for line in ended.stdout.lines() {
         match Cell::from_line(line) {
@@ -51,16 +52,14 @@ fn read(ended: &Captured, ran_on: String) -> Report {
         }
         Some(_) => {}
     }
-    if !report.troubles.is_empty() {
-        report
-            .troubles
-            .push(format!("its last words:\n{}", tail(ended)));
-    }
     report
 }
 
-fn tail(ended: &Captured) -> String {
-    let lines: Vec<_> = ended.stdout.lines().chain(ended.stderr.lines()).collect();
+fn last_words(ended: &Captured) -> String {
+    let lines = ended.stdout.lines().chain(ended.stderr.lines());
+    let lines: Vec<_> = lines
+        .filter(|line| !line.starts_with(LINE_PREFIX))
+        .collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
@@ -96,15 +95,23 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_a_hang_and_a_torn_line_are_troubles_with_the_last_words() {
+    fn a_panic_a_hang_and_a_torn_line_are_troubles() {
         for (output, code) in [
             ("panicked at x", Some(134)),
             ("stuck", None),
             ("cell {\"ca", Some(0)),
         ] {
             let report = read(&ended(output, code), "q".into());
-            assert_eq!(report.troubles.len(), 2, "{output}");
-            assert!(report.troubles[1].contains(output));
+            assert_eq!(report.troubles.len(), 1, "{output}");
         }
+    }
+
+    #[test]
+    fn the_last_words_hold_no_cells() {
+        let report = read(
+            &ended(&format!("{CELL}\npanicked at x\n"), Some(134)),
+            "q".into(),
+        );
+        assert_eq!(report.last_words, "panicked at x");
     }
 }

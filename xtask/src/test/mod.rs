@@ -83,6 +83,10 @@ fn demo_cells() -> Tally {
     };
     match report {
         Ok(report) => {
+            print!("{}", report.table());
+            if !report.faults().is_empty() {
+                println!("{}", report.last_words);
+            }
             let failed = report
                 .faults()
                 .into_iter()
