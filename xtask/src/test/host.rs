@@ -86,6 +86,7 @@ fn parse(part: &str, output: &str) -> Tally {
                 .extend((0..filtered).map(|_| format!("{part}: a test filtered out")));
         } else if let Some((name, end)) = test_line(line) {
             match end.split_once(", ").unwrap_or((end, "no reason given")) {
+                ("ok", _) => tally.names.push(name.to_owned()),
                 ("FAILED", _) => tally.failed.push(format!("{part}: {name}")),
                 ("ignored", why) => tally.skipped.push(format!("{part}: {name}: {why}")),
                 _ => {}
@@ -123,6 +124,13 @@ mod tests {
             test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
         let tally = parse("host", output);
         assert_eq!(tally.passed, 42);
+        assert_eq!(
+            tally.names,
+            [
+                "cpu_set::tests::union",
+                "src/lib.rs - Engine (line 12) - compile"
+            ]
+        );
         assert_eq!(tally.failed, ["host: flush::tests::wraps"]);
         assert_eq!(
             tally.skipped,

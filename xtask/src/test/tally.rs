@@ -5,6 +5,8 @@
 pub(crate) struct Tally {
     /// How many passed.
     pub(crate) passed: u64,
+    /// The names of those that have one of interest to other parts.
+    pub(crate) names: Vec<String>,
     /// What failed, one line each.
     pub(crate) failed: Vec<String>,
     /// What did not run and why, one line each.
@@ -23,6 +25,7 @@ impl Tally {
     /// Adds another part's numbers to these.
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
+        self.names.extend(other.names);
         self.failed.extend(other.failed);
         self.skipped.extend(other.skipped);
     }
