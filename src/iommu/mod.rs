@@ -1,3 +1,4 @@
 //! The IOMMUs that this crate can drive, each an implementor of [`SecondaryTlb`](crate::secondary::SecondaryTlb).
 
+pub(crate) mod ring;
 pub mod smmuv3;
