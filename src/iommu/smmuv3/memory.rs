@@ -1,0 +1,104 @@
+//! Tables and queues in memory that the caller gave.
+
+use crate::dma::{DmaBarriers, DmaRegion};
+use core::fmt;
+
+/// Why a region cannot hold what it was given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum MemoryError {
+    /// Its addresses are not aligned to the size of what it is to hold. Hardware would silently read from elsewhere.
+    Misaligned,
+    /// It is too short.
+    TooShort,
+    /// It reaches beyond the physical addresses that the SMMU can produce.
+    OutOfReach,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Misaligned => "the memory is not aligned to its size",
+            Self::TooShort => "the memory is too short",
+            Self::OutOfReach => "the memory lies beyond the SMMU's physical addresses",
+        })
+    }
+}
+
+impl core::error::Error for MemoryError {}
+
+/// A run of little-endian 64-bit words that the SMMU reads or writes as well.
+#[derive(Debug)]
+pub(super) struct Table {
+    region: DmaRegion,
+    words: usize,
+}
+
+impl Table {
+    /// Takes the first `bytes` bytes of a region, zeroed.
+    pub(super) fn new(
+        region: DmaRegion,
+        bytes: usize,
+        align: u64,
+        output_bits: u8,
+    ) -> Result<Self, MemoryError> {
+        if region.len() < bytes || bytes < 8 {
+            return Err(MemoryError::TooShort);
+        }
+        let virt = region.virt().as_ptr() as usize;
+        if region.phys().raw() & (align - 1) != 0 || !virt.is_multiple_of(8) {
+            return Err(MemoryError::Misaligned);
+        }
+        let last = u128::from(region.phys().raw()) + bytes as u128 - 1;
+        if last >> output_bits != 0 {
+            return Err(MemoryError::OutOfReach);
+        }
+        let table = Self {
+            region,
+            words: bytes / 8,
+        };
+        for word in 0..table.words {
+            table.store(word, 0);
+        }
+        Ok(table)
+    }
+
+    pub(super) fn phys(&self) -> u64 {
+        self.region.phys().raw()
+    }
+
+    pub(super) fn into_region(self) -> DmaRegion {
+        self.region
+    }
+
+    /// The word of this index; zero beyond the end.
+    pub(super) fn load(&self, word: usize) -> u64 {
+        if word >= self.words {
+            return 0;
+        }
+        // SAFETY: the index lies within the region, which is mapped and 8-byte aligned (`DmaRegion::new`, `Table::new`).
+        let place = unsafe { self.region.virt().cast::<u64>().add(word) };
+        // SAFETY: as above; the device may write it at any time, hence volatile.
+        u64::from_le(unsafe { place.read_volatile() })
+    }
+
+    /// Stores one word in one access, as the rules for live tables ask (IHI 0070 3.21.3). Nothing beyond the end.
+    pub(super) fn store(&self, word: usize, value: u64) {
+        if word >= self.words {
+            return;
+        }
+        // SAFETY: as in `load`.
+        let place = unsafe { self.region.virt().cast::<u64>().add(word) };
+        // SAFETY: as in `load`.
+        unsafe { place.write_volatile(value.to_le()) }
+    }
+
+    /// Writes these words back from the CPU's caches.
+    pub(super) fn clean(&self, barriers: &impl DmaBarriers, words: core::ops::Range<usize>) {
+        let start = words.start.min(self.words);
+        let len = words.end.min(self.words) - start;
+        let from = self.region.virt().as_ptr().wrapping_add(8 * start);
+        barriers.clean_lines(from, 8 * len);
+    }
+}

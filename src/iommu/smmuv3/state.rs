@@ -1,0 +1,254 @@
+//! What the ring lock protects.
+
+use super::command::Command;
+use super::config::{Completion, Config};
+use super::context::ContextTable;
+use super::event::EventQueue;
+use super::features::Features;
+use super::ids::{Asid, Granule, StreamId, SubstreamId};
+use super::memory::Table;
+use super::recovery::{Recovery, Repeats};
+use super::stream_table::StreamTable;
+use crate::cost::Cost;
+use crate::iommu::ring::Positions;
+use crate::secondary::{AttachKey, SecondaryError};
+
+/// What never changes after set-up, and needs no lock.
+#[derive(Debug)]
+pub(super) struct Hardware<M, B> {
+    pub(super) registers: M,
+    pub(super) barriers: B,
+    pub(super) features: Features,
+    pub(super) config: Config,
+}
+
+/// One address space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    /// Raised at each detach, so that an old key names nothing.
+    pub(super) generation: u32,
+    pub(super) attached: Option<AttachedSpace>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AttachedSpace {
+    pub(super) asid: Asid,
+    /// The ASID is the CPUs', and their broadcasts invalidate this SMMU's TLB.
+    pub(super) shared: bool,
+    pub(super) granule: Granule,
+    pub(super) va_bits: u8,
+}
+
+/// One context of one stream, and the address space that it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Binding {
+    pub(super) space: usize,
+    pub(super) stream: usize,
+    pub(super) substream: Option<SubstreamId>,
+}
+
+impl Binding {
+    pub(super) fn context(&self) -> u32 {
+        self.substream.map_or(0, SubstreamId::raw)
+    }
+}
+
+/// One device.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) contexts: ContextTable,
+    pub(super) substream_bits: u8,
+    /// log2 of the device's smallest translation unit, where its own TLB is enabled.
+    pub(super) stu_shift: Option<u8>,
+    /// It failed to answer and was cut off.
+    pub(super) dead: bool,
+    /// Whether an invalidation of its TLB is unproven and has to be repeated.
+    pub(super) suspect: bool,
+    /// The position after its last ATC_INV; 0 before the first.
+    pub(super) last_atc: u64,
+    /// The position from which on it was served: older fences do not concern it.
+    pub(super) since: u64,
+}
+
+impl Stream {
+    /// Whether its TLB is to be invalidated.
+    pub(super) fn answers(&self) -> bool {
+        self.stu_shift.is_some() && !self.dead
+    }
+}
+
+/// ATC_INV commands that wait for the next seal, each with the slot of its stream.
+#[derive(Debug)]
+pub(super) struct Pending<const N: usize> {
+    entries: [(usize, Command); N],
+    len: usize,
+}
+
+impl<const N: usize> Pending<N> {
+    const fn new() -> Self {
+        Self {
+            entries: [(0, Command::sync()); N],
+            len: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    pub(super) fn has_room(&self, more: u64) -> bool {
+        more <= (N - self.len) as u64
+    }
+
+    /// Adds one; the caller has asked [`Self::has_room`].
+    pub(super) fn push(&mut self, stream: usize, command: Command) {
+        if let Some(entry) = self.entries.get_mut(self.len) {
+            *entry = (stream, command);
+            self.len += 1;
+        }
+    }
+
+    /// Forgets those of one stream.
+    pub(super) fn drop_stream(&mut self, stream: usize) {
+        let mut kept = 0;
+        for index in 0..self.len {
+            if let Some(&entry) = self.entries.get(index)
+                && entry.0 != stream
+                && let Some(place) = self.entries.get_mut(kept)
+            {
+                *place = entry;
+                kept += 1;
+            }
+        }
+        self.len = kept;
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(usize, Command)> {
+        self.len = self.len.checked_sub(1)?;
+        self.entries.get(self.len).copied()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
+    pub(super) ring: Positions,
+    pub(super) entries: Table,
+    pub(super) stream_table: StreamTable,
+    pub(super) events: Option<EventQueue>,
+    pub(super) message: Option<Table>,
+    /// As configured, until a message is aborted.
+    pub(super) completion: Completion,
+    /// The position after the last CMD_SYNC.
+    pub(super) synced: u64,
+    /// The position after the last CMD_SYNC that carries the configured signal.
+    pub(super) signalled: u64,
+    /// The position of the first command that was queued and not yet sealed.
+    pub(super) open_from: Option<u64>,
+    /// The position after the last seal.
+    pub(super) sealed: u64,
+    /// The devices with an ATC_INV in a seal that is not known to be complete.
+    pub(super) unproven: u64,
+    /// The furthest fence that was seen complete.
+    pub(super) proven: u64,
+    pub(super) pending: Pending<PENDING>,
+    pub(super) spaces: [Space; SLOTS],
+    pub(super) bindings: [Option<Binding>; SLOTS],
+    pub(super) streams: [Option<Stream>; SLOTS],
+    pub(super) recovery: Option<Recovery>,
+    pub(super) repeats: Repeats,
+    pub(super) stopped: Option<SecondaryError>,
+    pub(super) phase: Phase,
+}
+
+/// Whether the SMMU has been brought up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Off,
+    Starting,
+    On,
+}
+
+impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
+    pub(super) fn new(
+        log2_commands: u8,
+        entries: Table,
+        stream_table: StreamTable,
+        events: Option<EventQueue>,
+        message: Option<Table>,
+        completion: Completion,
+    ) -> Self {
+        Self {
+            ring: Positions::new(u32::from(log2_commands), 0),
+            entries,
+            stream_table,
+            events,
+            message,
+            completion,
+            synced: 0,
+            signalled: 0,
+            open_from: None,
+            sealed: 0,
+            unproven: 0,
+            proven: 0,
+            pending: Pending::new(),
+            spaces: [Space {
+                generation: 0,
+                attached: None,
+            }; SLOTS],
+            bindings: [None; SLOTS],
+            streams: core::array::from_fn(|_| None),
+            recovery: None,
+            repeats: Repeats::default(),
+            stopped: None,
+            phase: Phase::Off,
+        }
+    }
+
+    /// The slot and the attached space that a key names, unless it is stale.
+    pub(super) fn space(&self, key: AttachKey) -> Option<(usize, AttachedSpace)> {
+        let index = (key.0 & 0xffff_ffff) as usize;
+        let space = self.spaces.get(index)?;
+        if u64::from(space.generation) != key.0 >> 32 {
+            return None;
+        }
+        Some((index, space.attached?))
+    }
+
+    pub(super) fn key(&self, index: usize) -> Option<AttachKey> {
+        let space = self.spaces.get(index)?;
+        Some(AttachKey(u64::from(space.generation) << 32 | index as u64))
+    }
+
+    /// The bindings of one address space with their streams.
+    pub(super) fn contexts_of(
+        &self,
+        space: usize,
+    ) -> impl Iterator<Item = (Binding, &Stream)> + Clone {
+        self.bindings
+            .iter()
+            .flatten()
+            .filter(move |binding| binding.space == space)
+            .filter_map(|binding| Some((*binding, self.streams.get(binding.stream)?.as_ref()?)))
+    }
+
+    /// The slot of a stream.
+    pub(super) fn stream_slot(&self, id: StreamId) -> Option<usize> {
+        self.streams
+            .iter()
+            .position(|stream| stream.as_ref().is_some_and(|stream| stream.id == id))
+    }
+}
+
+/// The bit that stands for a stream slot in a fence. Slots 64 apart share one, which may name a device too many and never
+/// one too few.
+pub(super) const fn device_bit(slot: usize) -> u64 {
+    1 << (slot % 64)
+}
+
+/// The state under the lock, with all that is needed to act on it.
+pub(super) struct Locked<'a, M, B, const SLOTS: usize, const PENDING: usize> {
+    pub(super) hw: &'a Hardware<M, B>,
+    pub(super) state: &'a mut State<SLOTS, PENDING>,
+    pub(super) cost: &'a mut Cost,
+}

@@ -1,0 +1,7 @@
+//! The SMMUv3 driver against a small scripted device that decodes the queue by constants of its own.
+
+mod attaching;
+mod bringing_up;
+mod encoding;
+mod fake;
+mod flushing;
