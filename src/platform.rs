@@ -35,8 +35,9 @@ pub unsafe trait Platform: Sync {
     /// Saves the interrupt state and turns interrupts off.
     fn irq_save(&self) -> Self::IrqGuard;
 
-    /// Interrupts these CPUs; the request itself is in the engine's mailboxes. Never names the caller. Architectures that
-    /// broadcast invalidations by instruction need it for `Shootdown::sync_lockless_walkers` alone.
+    /// Interrupts these CPUs; the request itself is in the engine's mailboxes. Never names the caller; may name a CPU that has
+    /// just gone offline, for which nobody waits. Architectures that broadcast invalidations by instruction need it where a
+    /// space is retired and for `Shootdown::sync_lockless_walkers`.
     fn send_ipi(&self, targets: CpuMask<'_>);
 
     /// Called in every turn of a spin loop: a pause, a yield, or nothing.
@@ -52,7 +53,8 @@ pub unsafe trait Platform: Sync {
 
     /// Leaves the root of `space` where this CPU still has it loaded without running the space (a kernel thread or the idle
     /// task that borrowed it): loads a root of the kernel's own. `None` stands for any such root. Called on the CPU itself,
-    /// from its IPI handler with interrupts off, when a space is retired. Nothing to do for kernels that never borrow a root.
+    /// with interrupts off: when a space is retired, while a request is served, and when the CPU goes offline. Nothing to do for
+    /// kernels that never borrow a root.
     fn leave_borrowed_root(&self, space: Option<SpaceId>) {
         let _ = space;
     }

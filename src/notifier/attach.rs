@@ -2,7 +2,7 @@
 
 use super::{Attachment, StaticTlb};
 use crate::arch::{Arch, Reach};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Status};
 use crate::cost::Cost;
 use crate::error::AttachError;
 use crate::platform::Platform;
@@ -21,7 +21,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// [`AttachError::NoPlace`] or [`AttachError::Retired`].
     ///
     /// # Context
-    /// Any but NMI. Does not wait.
+    /// Any but NMI. Does not wait for hardware.
     pub fn attach(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
@@ -43,9 +43,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             return Err(AttachError::NoPlace);
         };
         // Promise 2: the list is visible before the table entry that the caller stores next.
-        let _pin = self.platform().pin_cpu();
-        let mut cost = Cost::ZERO;
-        self.arch().store_barrier(Reach::Broadcast, &mut cost);
+        self.publish_membership();
+        // The list before the life, and the life before the list in `retire`: either that one has released this attachment, or
+        // this one sees the end and takes itself off. Both may happen.
+        if !space.is_live() {
+            self.withdraw(space, index, generation, snoops);
+            return Err(AttachError::Retired);
+        }
         Ok(Attachment {
             space: space.id(),
             index,
@@ -58,13 +62,39 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ///
     /// # Errors
     /// [`AttachError::NoPlace`].
+    ///
+    /// # Context
+    /// Before the IOMMU walks any root that holds kernel tables.
     pub fn register_instance(&self, tlb: StaticTlb) -> Result<(), AttachError> {
+        let key = AttachKey(0);
         self.instances
-            .attach(Attached {
-                tlb,
-                key: AttachKey(0),
-            })
-            .map(|_| ())
-            .ok_or(AttachError::NoPlace)
+            .attach(Attached { tlb, key })
+            .ok_or(AttachError::NoPlace)?;
+        // Promise 2: registered before the IOMMU walks anything.
+        self.publish_membership();
+        Ok(())
+    }
+
+    /// Takes an attachment off that no device has used.
+    fn withdraw(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        index: usize,
+        generation: u32,
+        snoops: bool,
+    ) {
+        if let Some(slot) = space.secondaries.get(index) {
+            slot.advance(generation, Status::Live, Status::Draining);
+        }
+        self.drain(&space.secondaries, index, generation);
+        if snoops {
+            space.secondaries.remove_snooper();
+        }
+    }
+
+    fn publish_membership(&self) {
+        let _pin = self.platform().pin_cpu();
+        let mut cost = Cost::ZERO;
+        self.arch().store_barrier(Reach::Broadcast, &mut cost);
     }
 }

@@ -40,10 +40,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             .secondaries
             .get(index)
             .ok_or(AttachError::NotAttached)?;
-        let snoops = slot
-            .enter(Purpose::Queue)
-            .filter(|inside| inside.generation() == generation)
-            .map(|inside| inside.tlb().needs().contains(Needs::SNOOPS_BROADCASTS))
+        // Marked like every stay inside: an interrupt handler that detached here would wait for what it has interrupted.
+        let snoops = self
+            .in_callback(|| {
+                slot.enter(Purpose::Queue)
+                    .filter(|inside| inside.generation() == generation)
+                    .map(|inside| inside.tlb().needs().contains(Needs::SNOOPS_BROADCASTS))
+            })
             .ok_or(AttachError::NotAttached)?;
         if !slot.advance(generation, Status::Live, Status::Stopping) {
             return Err(AttachError::Busy);
@@ -100,7 +103,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Waits until nobody is inside the slot. No deadline: those inside are in calls that do not wait.
-    fn drain(&self, slots: &Slots, index: usize, generation: u32) {
+    pub(super) fn drain(&self, slots: &Slots, index: usize, generation: u32) {
         while !slots.free(index, generation) {
             self.poll();
             self.platform().relax();

@@ -38,10 +38,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// Takes the executing CPU out. Shootdowns under way are answered; later ones neither reach it nor wait for it.
     ///
     /// # Context
-    /// On the CPU itself, with interrupts off. Afterwards it touches no mapping that may be flushed until it comes online again.
+    /// On the CPU itself, with interrupts off and no space running. Afterwards it touches no mapping that may be flushed until it comes online again.
     pub fn cpu_offline(&self) {
         let _irqs_off = self.platform.irq_save();
         let me = self.platform.cpu();
+        // A borrowed root goes first: nothing tells this CPU any more when its tables are freed.
+        self.platform.leave_borrowed_root(None);
         self.online.remove(me, Ordering::SeqCst);
         // An initiator that still saw this CPU made its stores before this flush; one that did not, does not need it.
         self.flush_this_cpu();
@@ -59,7 +61,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// on hold entries of it. The kernel then loads the root with the identifier returned.
     ///
     /// # Errors
-    /// [`SwitchError`]; the root must then not be loaded.
+    /// [`SwitchError`]; the root must then not be loaded. The CPU may have lost its claim to the identifier under which it ran
+    /// until now: with interrupts still off, switch to another space or load a root of the kernel's own.
     ///
     /// # Context
     /// On the CPU that switches, with interrupts off until the root is loaded.
@@ -68,6 +71,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         space: &AddressSpace<P::Arch, WORDS>,
     ) -> Result<HardwareId, SwitchError> {
         let me = self.own_cpu().map_err(SwitchError::Refused)?;
+        let retired = SwitchError::Refused(Refused::Retired);
+        if !space.is_live() {
+            return Err(retired);
+        }
         let mut cost = Cost::ZERO;
         let mut forget = || space.cpus.store(&CpuSet::EMPTY, Ordering::SeqCst);
         let id = self
@@ -78,10 +85,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         space.cpus.insert(me, Ordering::SeqCst);
         // Promise 2: membership is visible before the first walk, also where the bit was set already.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        // Once more: `retire` either finds this CPU in the set, or is seen here.
         if space.is_live() {
             Ok(id)
         } else {
-            Err(SwitchError::Refused(Refused::Retired))
+            Err(retired)
         }
     }
 
