@@ -108,7 +108,9 @@ impl Fence {
 /// A TLB outside the CPUs that caches entries of a process's page table: one IOMMU with its queue and the devices behind it.
 ///
 /// The engine calls [`queue`](Self::queue) one or more times, then [`seal`](Self::seal) once, then
-/// [`poll`](Self::poll) until the fence is ready. Calls of several CPUs interleave freely.
+/// [`poll`](Self::poll) until the fence is ready. Calls of several CPUs interleave freely, so that one CPU's `seal` may close
+/// what another has queued. After [`Full`] it calls `seal` with nothing queued and polls that fence once, on behalf of whoever
+/// filled the queue and gave up: `seal` then submits nothing, and gives the fence of what was sealed last.
 ///
 /// # Implementation safety
 /// Memory is freed on this trait's word, so implementors promise:

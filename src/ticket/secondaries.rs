@@ -24,8 +24,6 @@ enum State {
     Idle,
     /// To be queued: now, when there is room, or after the CPUs' completion.
     Unqueued { generation: u32 },
-    /// Queued, not sealed. Left within one call of [`Waits::submit`].
-    Queued { generation: u32 },
     /// Awaited.
     Sealed { generation: u32, fence: Fence },
     /// Reported an error.
@@ -75,39 +73,35 @@ impl Waits {
         }
     }
 
-    /// Queues to all that `which` accepts, then seals them: all are started before any is waited for.
+    /// Queues to all that `which` accepts, then seals them: all are started before any is waited for. Inside all of them from
+    /// the one to the other, so that no detach ends between a command and its doorbell.
     pub(crate) fn submit(&mut self, slots: &Slots, which: impl Fn(Needs) -> bool, cost: &mut Cost) {
         let task = self.task;
-        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
+        let mut queued = [const { None }; MAX_SECONDARIES];
+        for ((state, (_, slot)), queued) in
+            self.states.iter_mut().zip(slots.iter()).zip(&mut queued)
+        {
             let State::Unqueued { generation } = *state else {
                 continue;
             };
-            let Some(inside) = slot
+            match slot
                 .enter(Purpose::Queue)
                 .filter(|i| i.generation() == generation)
-            else {
-                *state = State::Done;
-                continue;
-            };
-            if which(inside.tlb().needs()) && queue(&inside, task, cost).is_ok() {
-                *state = State::Queued { generation };
+            {
+                Some(inside) if which(inside.tlb().needs()) => {
+                    *queued = queue(&inside, task, cost).is_ok().then_some(inside);
+                }
+                Some(_) => {}
+                None => *state = State::Done,
             }
         }
-        for (state, (_, slot)) in self.states.iter_mut().zip(slots.iter()) {
-            let State::Queued { generation } = *state else {
-                continue;
-            };
-            // Entered for polling: what was queued is sealed even where a detach has begun meanwhile.
-            *state = match slot
-                .enter(Purpose::Poll)
-                .filter(|i| i.generation() == generation)
-            {
-                Some(inside) => State::Sealed {
-                    generation,
+        for (state, inside) in self.states.iter_mut().zip(queued) {
+            if let Some(inside) = inside {
+                *state = State::Sealed {
+                    generation: inside.generation(),
                     fence: inside.tlb().seal(cost),
-                },
-                None => State::Done,
-            };
+                };
+            }
         }
     }
 
@@ -157,12 +151,9 @@ impl Waits {
     }
 
     pub(crate) fn is_pending(&self) -> bool {
-        self.states.iter().any(|s| {
-            matches!(
-                s,
-                State::Unqueued { .. } | State::Queued { .. } | State::Sealed { .. }
-            )
-        })
+        self.states
+            .iter()
+            .any(|s| matches!(s, State::Unqueued { .. } | State::Sealed { .. }))
     }
 
     /// Bit `n`: slot `n` has not completed.
