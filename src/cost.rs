@@ -46,14 +46,16 @@ impl Cost {
 
 impl AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
-        self.store_barriers += other.store_barriers;
-        self.invalidations += other.invalidations;
-        self.completion_barriers += other.completion_barriers;
-        self.ipis += other.ipis;
-        self.commands += other.commands;
-        self.syncs += other.syncs;
-        self.doorbells += other.doorbells;
-        self.queue_barriers += other.queue_barriers;
-        self.escalations += other.escalations;
+        self.store_barriers = self.store_barriers.saturating_add(other.store_barriers);
+        self.invalidations = self.invalidations.saturating_add(other.invalidations);
+        self.completion_barriers = self
+            .completion_barriers
+            .saturating_add(other.completion_barriers);
+        self.ipis = self.ipis.saturating_add(other.ipis);
+        self.commands = self.commands.saturating_add(other.commands);
+        self.syncs = self.syncs.saturating_add(other.syncs);
+        self.doorbells = self.doorbells.saturating_add(other.doorbells);
+        self.queue_barriers = self.queue_barriers.saturating_add(other.queue_barriers);
+        self.escalations = self.escalations.saturating_add(other.escalations);
     }
 }

@@ -15,7 +15,7 @@ pub enum Refused {
     Range(RangeError),
     /// The space has been retired, or is being retired.
     Retired,
-    /// The executing CPU is beyond the capacity of the CPU sets, or has not come online.
+    /// The executing CPU is beyond the capacity of the CPU sets, or has not come online where it must have.
     UnknownCpu,
     /// Called from within a call to a secondary TLB on this CPU, which the call would wait for.
     FromCallback,

@@ -32,6 +32,8 @@ pub(crate) struct Outstanding<'e, P: Platform, const WORDS: usize> {
     /// The space whose identifier is given back on completion.
     pub(crate) retiring: Option<&'e AddressSpace<P::Arch, WORDS>>,
     pub(crate) deadline: Deadline,
+    /// A wait for this deadline has ended without everybody's answer, and was counted.
+    pub(crate) given_up: bool,
     pub(crate) cost: Cost,
 }
 
@@ -80,14 +82,27 @@ impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
 
     fn wait(&mut self) -> Result<(), Incomplete<WORDS>> {
         loop {
-            if let Poll::Ready(result) = self.poll() {
-                return result;
+            match self.poll() {
+                Poll::Ready(Ok(())) => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(self.give_up(error)),
+                Poll::Pending => {}
             }
             if self.deadline.has_passed(self.engine.platform().now()) {
-                return Err(self.incomplete());
+                return Err(self.give_up(self.incomplete()));
             }
             self.engine.platform().relax();
         }
+    }
+
+    /// Counts the wait, once for each deadline: the drop that follows a failed wait is no second one.
+    fn give_up(&mut self, error: Incomplete<WORDS>) -> Incomplete<WORDS> {
+        if !core::mem::replace(&mut self.given_up, true) {
+            self.engine.count(&Stats {
+                timeouts: 1,
+                ..Stats::default()
+            });
+        }
+        error
     }
 }
 
@@ -120,17 +135,16 @@ impl<'e, P: Platform, const WORDS: usize> Ticket<'e, P, WORDS> {
         }
     }
 
-    /// Gives the ticket what may be freed only when it completes.
+    /// Gives the ticket what may be freed only when it completes; at once, where it has completed.
     pub fn holding<H: Held<WORDS>>(mut self, held: H) -> Ticket<'e, P, WORDS, H> {
-        let settled = self.settled;
-        self.settled = true;
+        let settled = core::mem::replace(&mut self.settled, true);
         let mut ticket = Ticket {
             outstanding: self.outstanding.clone(),
             held,
-            settled: false,
+            settled,
         };
         if settled {
-            ticket.settle();
+            ticket.held.release();
         }
         ticket
     }
@@ -160,16 +174,10 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
         }
         match self.outstanding.wait() {
             Ok(()) => Ok(self.settle()),
-            Err(error) => {
-                self.outstanding.engine.count(&Stats {
-                    timeouts: 1,
-                    ..Stats::default()
-                });
-                Err(Unfinished {
-                    ticket: self,
-                    error,
-                })
-            }
+            Err(error) => Err(Unfinished {
+                ticket: self,
+                error,
+            }),
         }
     }
 
@@ -177,6 +185,7 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
     pub fn renew(&mut self) {
         let engine = self.outstanding.engine;
         self.outstanding.deadline = engine.deadline();
+        self.outstanding.given_up = false;
     }
 
     /// Presses those who have not answered, and starts a new deadline: the CPUs get a second interrupt, the secondary TLBs

@@ -27,6 +27,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     pub fn start_kernel(&self, flush: Flush) -> Result<Ticket<'_, P, WORDS>, Refused> {
         self.check_flush(&flush)?;
         let _pin = self.platform.pin_cpu();
+        self.check_initiator()?;
         let mut cost = Cost::ZERO;
         let posted = self.start_kernel_cpus(&flush, &mut cost);
         Ok(self.ticket(None, Waits::new(Task::Flush(flush)), posted, cost))
@@ -60,6 +61,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let flush = Flush::pages(pages);
         self.check_flush(&flush)?;
         let _pin = self.platform.pin_cpu();
+        self.check_initiator()?;
         let mut cost = Cost::ZERO;
         // The devices first would be too early: the store barrier of the CPU side makes the stores visible to them as well.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
@@ -89,6 +91,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// As for [`Self::start`].
     pub fn sync_lockless_walkers(&self) -> Result<Cost, FlushError<WORDS>> {
         let _pin = self.platform.pin_cpu();
+        self.check_initiator()?;
         let mut cost = Cost::ZERO;
         // The unlinking stores before the round: a walker that starts after its answer does not find the table.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);

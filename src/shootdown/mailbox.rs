@@ -57,14 +57,16 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ) -> Option<(Posted, CpuSet<WORDS>)> {
         let _irqs_off = self.platform.irq_save();
         let me = self.platform.cpu();
-        let mut targets = cpus.intersection(&self.online());
+        let online = self.online();
+        // Read second: who is online and no longer present has flushed everything after the caller's stores.
+        let present = self.present.load(Ordering::SeqCst);
+        let mut targets = cpus.intersection(&online).intersection(&present);
         targets.remove(me);
         if targets.is_empty() {
             return None;
         }
-        let present = self.present.load(Ordering::SeqCst);
         let (posted, interrupt) = self.mailboxes.post(me, &targets, &present, request)?;
-        cost.ipis += interrupt.len() as u32;
+        cost.ipis = cost.ipis.saturating_add(interrupt.len() as u32);
         self.platform.send_ipi(interrupt.mask());
         Some((posted, targets))
     }
@@ -75,9 +77,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
         self.mailboxes.repeat(posted, cpus);
         let _irqs_off = self.platform.irq_save();
-        let mut others = *cpus;
+        let mut others = cpus.intersection(&self.present.load(Ordering::SeqCst));
         others.remove(self.platform.cpu());
-        cost.ipis += others.len() as u32;
+        cost.ipis = cost.ipis.saturating_add(others.len() as u32);
         self.platform.send_ipi(others.mask());
     }
 

@@ -26,10 +26,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         &'e self,
         space: &'e AddressSpace<P::Arch, WORDS>,
     ) -> Result<Ticket<'e, P, WORDS>, Refused> {
+        let _pin = self.platform.pin_cpu();
+        self.check_initiator()?;
         if !space.advance(Life::Live, Life::Retiring) {
             return Err(Refused::Retired);
         }
-        let _pin = self.platform.pin_cpu();
         let mut cost = Cost::ZERO;
         let scope = self.scope(space, Reason::Change, &mut cost);
         let mut waits = Waits::new(Task::Release);

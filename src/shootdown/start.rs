@@ -51,6 +51,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.arch.check_range(Half::User, pages)?;
         }
         let _pin = self.platform.pin_cpu();
+        self.check_initiator()?;
         let mut cost = Cost::ZERO;
         let scope = self.scope(space, reason, &mut cost);
         let wanted = |needs: Needs| reason == Reason::Change || needs.contains(Needs::UPGRADES);
@@ -188,6 +189,15 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         Ok(self.arch.check_range(Half::Kernel, pages)?)
     }
 
+    /// A CPU beyond the capacity has no slot to ask the others through. Called pinned.
+    pub(super) fn check_initiator(&self) -> Result<(), Refused> {
+        if self.platform.cpu().index() < CpuSet::<WORDS>::CAPACITY {
+            Ok(())
+        } else {
+            Err(Refused::UnknownCpu)
+        }
+    }
+
     /// The ticket for what has been started.
     pub(super) fn ticket<'e>(
         &'e self,
@@ -215,6 +225,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             cpus: cpus.unwrap_or(CpuSet::EMPTY),
             retiring: None,
             deadline: self.deadline(),
+            given_up: false,
             cost,
         }
     }
