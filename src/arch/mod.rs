@@ -10,6 +10,13 @@ use core::fmt;
 
 pub mod aarch64;
 
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "aarch64")] {
+        /// The architecture of the target, on its own instructions.
+        pub type Native<const WORDS: usize> = aarch64::Aarch64<aarch64::instructions::Asm, WORDS>;
+    }
+}
+
 /// The identifier that tags one address space's entries in the TLBs (ASID, PCID, PID), in the architecture's own coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
