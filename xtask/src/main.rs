@@ -1,5 +1,7 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 
+mod artifacts;
+mod bench;
 mod check;
 mod demo;
 mod disasm;
@@ -45,6 +47,8 @@ enum Command {
     Disasm,
     /// Every test: host, doc, on-target.
     Test(test::Options),
+    /// Time and count the engine's own work on the recorder.
+    Bench,
     /// Show stale translations and their cure on the emulated machine.
     Demo(demo::Options),
 }
@@ -67,6 +71,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(),
         Command::Disasm => disasm::run(),
         Command::Test(options) => test::run(&options),
+        Command::Bench => bench::run().map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options),
     }
 }
