@@ -201,6 +201,13 @@ impl Tlb {
         }
     }
 
+    /// Removes what the scope covers, and hands it out.
+    pub(crate) fn take(&mut self, scope: &Scope) -> Vec<Entry> {
+        let (taken, kept) = self.entries.iter().partition(|entry| scope.covers(entry));
+        self.entries = kept;
+        taken
+    }
+
     /// Removes what the scope covers.
     pub(crate) fn invalidate(&mut self, scope: &Scope) {
         self.retain(|entry| !scope.covers(entry));

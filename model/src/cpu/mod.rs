@@ -57,8 +57,10 @@ struct Issued {
     /// The CPUs that may still use what it covers.
     pending: Vec<usize>,
     broadcast: bool,
-    /// How many barriers must follow, each with a TLBI of its own before it: two under the erratum.
+    /// How many barriers must follow: two under the erratum, the second with a TLBI of its own before it.
     barriers: u8,
+    /// Stores were on their way when it was issued: it may have been performed before they arrived.
+    overtakes: bool,
 }
 
 /// One CPU.
@@ -121,12 +123,17 @@ impl World {
         } else {
             alloc::vec![cpu]
         };
-        let repeat = self.cpus[cpu].features.repeat_tlbi;
-        self.cpus[cpu].issued.push(Issued {
+        let issuer = &mut self.cpus[cpu];
+        issuer.issued.push(Issued {
             scope,
             pending: targets,
             broadcast,
-            barriers: if repeat && broadcast { 2 } else { 1 },
+            barriers: if issuer.features.repeat_tlbi && broadcast {
+                2
+            } else {
+                1
+            },
+            overtakes: issuer.stores.is_on_its_way(broadcast),
         });
         if broadcast {
             self.snoop(&scope);
@@ -137,6 +144,9 @@ impl World {
     /// A DSB. Only one for loads and stores completes invalidations, only within its domain, and only those that this CPU
     /// issued (Arm ARM D8.17.6 and K11.5.3).
     pub(crate) fn dsb(&mut self, cpu: usize, domain: Domain, stores_only: bool) {
+        if !stores_only {
+            self.overtake(cpu);
+        }
         self.cpus[cpu].stores.show_own_walker();
         if domain > Domain::Non {
             self.drain_stores(cpu);
@@ -178,7 +188,8 @@ impl World {
         let mut left = Vec::new();
         for mut issued in core::mem::take(&mut self.cpus[cpu].issued) {
             let reaches = !issued.broadcast || domain > Domain::Non;
-            if reaches && (again || issued.barriers == 1) {
+            let repeats = self.cpus[cpu].features.repeat_tlbi && issued.broadcast;
+            if reaches && (again || !repeats) {
                 issued.barriers -= 1;
             }
             if issued.barriers == 0 {
@@ -188,6 +199,31 @@ impl World {
             }
         }
         self.cpus[cpu].issued = left;
+    }
+
+    /// An invalidation that no barrier had ordered after the stores comes first, and what it dropped is walked again from what
+    /// the walkers still see.
+    fn overtake(&mut self, cpu: usize) {
+        let issued = self.cpus[cpu].issued.iter();
+        let early = issued.filter(|issued| issued.overtakes);
+        let early: Vec<_> = early
+            .map(|issued| (issued.scope, issued.pending.clone()))
+            .collect();
+        for (scope, targets) in early {
+            for target in targets {
+                let dropped = self.cpus[target].tlb.take(&scope);
+                for entry in dropped {
+                    if !self.ground.chooser.now() {
+                        self.walk_and_fill(target, &entry.context, entry.va);
+                    }
+                }
+            }
+        }
+        for issued in &mut self.cpus[cpu].issued {
+            if issued.overtakes {
+                issued.pending.clear();
+            }
+        }
     }
 
     fn apply_some(&mut self, issued: &mut Issued) {

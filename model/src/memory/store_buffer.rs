@@ -37,6 +37,12 @@ impl StoreBuffer {
         self.newest(pa, |store| store.own_walker)
     }
 
+    /// Whether some walker may not see some store: any walker, or this CPU's own.
+    pub(crate) fn is_on_its_way(&self, any_walker: bool) -> bool {
+        let mut stores = self.stores.iter();
+        stores.any(|store| any_walker || !store.own_walker)
+    }
+
     /// `dsb nshst` and stronger: the walker of this CPU sees everything stored so far.
     pub(crate) fn show_own_walker(&mut self) {
         for store in &mut self.stores {
