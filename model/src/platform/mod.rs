@@ -13,14 +13,16 @@ pub use plain::{PlainArch, PlainSpace};
 
 use crate::lock::Lock;
 use crate::model::Model;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ipi::Interrupts;
-use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::{Arch, HardwareId};
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
+use tlb_shootdown::space::SpaceId;
 
 /// Nanoseconds of the virtual clock that one turn of a spin loop takes.
 const TURN: u64 = 1000;
@@ -34,6 +36,8 @@ struct Shared {
     has_clock: AtomicBool,
     repairs: AtomicBool,
     interrupts: Lock<Interrupts>,
+    /// The space whose root each CPU has loaded.
+    loaded: Lock<BTreeMap<usize, SpaceId>>,
     handler: Lock<Option<Handler>>,
 }
 
@@ -74,6 +78,7 @@ impl<A> ModelPlatform<A> {
                 has_clock: AtomicBool::new(true),
                 repairs: AtomicBool::new(false),
                 interrupts: Lock::new(Interrupts::default()),
+                loaded: Lock::new(BTreeMap::new()),
                 handler: Lock::new(None),
             }),
             arch: PhantomData,
@@ -88,6 +93,13 @@ impl<A> ModelPlatform<A> {
     /// The calling thread executes on this CPU from now on, as if it had always been there: nothing is checked.
     pub fn set_current(&self, cpu: usize) {
         current::set(cpu);
+    }
+
+    /// The calling thread's CPU loads the root of a space, under the identifier that the engine gave it.
+    pub fn load(&self, space: SpaceId, root: u64, id: HardwareId) {
+        let cpu = current::get();
+        self.shared.loaded.with(|all| all.insert(cpu, space));
+        self.shared.model.cpu(cpu).run(root, id.0 as u16);
     }
 
     /// The calling task is moved to another CPU. A violation where it had invalidations under way, or was pinned.
@@ -205,6 +217,21 @@ unsafe impl<A: Arch> Platform for ModelPlatform<A> {
     fn now(&self) -> Option<u64> {
         let has_clock = self.shared.has_clock.load(Ordering::Relaxed);
         has_clock.then(|| self.shared.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn leave_borrowed_root(&self, space: Option<SpaceId>) {
+        let cpu = current::get();
+        let leaves = self.shared.loaded.with(|all| {
+            let loaded = all.get(&cpu).copied();
+            let leaves = space.is_none() || loaded == space;
+            if leaves {
+                all.remove(&cpu);
+            }
+            leaves
+        });
+        if leaves {
+            self.shared.model.cpu(cpu).run_nothing();
+        }
     }
 
     fn repairs_spurious_faults(&self) -> bool {
