@@ -1,7 +1,5 @@
 //! The whole library on the model: engine, AArch64 and its mailbox, judged by the oracle.
 
 mod faulty;
-mod mailbox;
-mod properties;
 mod rig;
 mod stand_in;

@@ -1,0 +1,282 @@
+//! The machine that the scenarios drive.
+
+use crate::broken::Broken;
+use crate::smmu::Iommu;
+use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::arch::aarch64::granule::Granule;
+use tlb_shootdown::arch::aarch64::{Aarch64, Config};
+use tlb_shootdown::cost::Cost;
+use tlb_shootdown::dma::DmaBarriers;
+use tlb_shootdown::error::FlushError;
+use tlb_shootdown::flush::Flush;
+use tlb_shootdown::notifier::Attachment;
+use tlb_shootdown::platform::Platform as _;
+use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown::shootdown::Shootdown;
+use tlb_shootdown::space::AddressSpace;
+use tlb_shootdown_model::cpu::{Fault, ModelInstructions};
+use tlb_shootdown_model::memory::{self, Tables};
+use tlb_shootdown_model::oracle::Counts;
+use tlb_shootdown_model::platform::{ModelBarriers, ModelPlatform};
+use tlb_shootdown_model::smmuv3::DeviceFault;
+use tlb_shootdown_model::{Model, Temper};
+use tlb_shootdown_scenarios::{
+    self as scenarios, Access, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal, Rights,
+    Yardstick,
+};
+
+type Arch = Aarch64<ModelInstructions, 1>;
+pub(crate) type Platform = ModelPlatform<Arch>;
+type Engine = Shootdown<Platform, 1>;
+
+const CPUS: usize = 4;
+const THIS_CPU: usize = 0;
+const OTHER_CPU: usize = 1;
+
+/// Where the pages of the space lie.
+const BASE: u64 = 0x4000_0000;
+
+/// The space under test.
+struct Process {
+    space: AddressSpace<Arch, 1>,
+    tables: Tables,
+    device: Option<(Attachment, AttachKey)>,
+}
+
+/// Four CPUs, an SMMU and a device, all of them modelled, and the library on top.
+pub struct Modelled {
+    model: Model,
+    platform: &'static Platform,
+    engine: &'static Engine,
+    barriers: ModelBarriers,
+    iommu: Iommu,
+    frames: Vec<u64>,
+    process: Process,
+}
+
+impl Modelled {
+    /// Brings the machine up. It lives for ever, as machines do.
+    ///
+    /// # Errors
+    /// [`Broken::SetUp`].
+    pub fn new() -> Result<Self, Broken> {
+        let model = Model::new(CPUS, Temper::Late);
+        let platform: &'static Platform = Box::leak(Box::new(Platform::new(model.clone())));
+        let instructions = ModelInstructions::new(model.clone());
+        let config = Config::new(Granule::Kib4).wide_asids();
+        let engine = Engine::new(platform.clone(), Arch::new(instructions, config));
+        let engine: &'static Engine = Box::leak(Box::new(engine));
+        platform.set_handler(|| engine.on_ipi());
+        for cpu in 0..CPUS {
+            platform.set_current(cpu);
+            engine.cpu_online().map_err(Broken::set_up)?;
+        }
+        engine.arch().seal_features();
+        platform.set_current(THIS_CPU);
+        let frames = (0..2 * PAGES).map(|_| model.allocate(0x1000)).collect();
+        let process = Process {
+            space: engine.new_space(),
+            tables: model.tables(),
+            device: None,
+        };
+        Ok(Self {
+            iommu: Iommu::new(platform)?,
+            barriers: ModelBarriers::new(model.clone()),
+            model,
+            platform,
+            engine,
+            frames,
+            process,
+        })
+    }
+
+    fn switch(&self, cpu: usize) -> Result<(), Broken> {
+        self.platform.set_current(cpu);
+        let irqs_off = self.platform.irq_save();
+        let space = &self.process.space;
+        let id = self.engine.switch_to(space).map_err(Broken::set_up)?;
+        self.platform
+            .load(space.id(), self.process.tables.root(), id);
+        drop(irqs_off);
+        self.platform.set_current(THIS_CPU);
+        Ok(())
+    }
+
+    fn attach(&mut self) -> Result<(), Broken> {
+        let key = self.iommu.attach(self.process.tables.root())?;
+        let attachment = self
+            .engine
+            .attach(&self.process.space, self.iommu.driver, key)
+            .map_err(Broken::set_up)?;
+        self.process.device = Some((attachment, key));
+        Ok(())
+    }
+
+    /// Ends the space: the device lets go of it, every CPU leaves it, and its root is free.
+    fn end_process(&mut self) -> Result<(), Broken> {
+        let fresh = Process {
+            space: self.engine.new_space(),
+            tables: self.model.tables(),
+            device: None,
+        };
+        let old = core::mem::replace(&mut self.process, fresh);
+        let ended = self.engine.retire(&old.space).map_err(Broken::set_up)?;
+        ended
+            .wait()
+            .map_err(|unfinished| Broken::Flush(FlushError::Incomplete(unfinished.error)))?;
+        if let Some((attachment, key)) = old.device {
+            self.iommu.detach(key)?;
+            self.engine
+                .detach(&old.space, attachment)
+                .map_err(Broken::set_up)?;
+        }
+        self.model.returned(old.tables.root(), 0, u64::MAX);
+        self.model.free(old.tables.root());
+        self.judge()
+    }
+
+    fn judge(&self) -> Result<(), Broken> {
+        match self.model.violations().first() {
+            Some(&violation) => Err(Broken::Violation(violation)),
+            None => Ok(()),
+        }
+    }
+
+    fn start(&self, flush: scenarios::Flush) -> Result<Cost, Broken> {
+        let space = &self.process.space;
+        let result = match flush {
+            scenarios::Flush::Upgrade(page) => self
+                .engine
+                .flush_upgrade(space, Flush::page(address(page), PageSize::KIB_4)),
+            scenarios::Flush::Page(page) => {
+                self.engine
+                    .flush_page(space, address(page), PageSize::KIB_4)
+            }
+            scenarios::Flush::Range { first, count } => {
+                let len = u64::from(count) * 0x1000;
+                let pages = PageRange::from_len(address(first), len, PageSize::KIB_4);
+                let flush = Flush::pages(pages.map_err(Broken::set_up)?);
+                self.engine
+                    .flush(space, flush.leaf_only().leaf_size(PageSize::KIB_4))
+            }
+            scenarios::Flush::Space => self.engine.flush_space(space),
+        };
+        result.map_err(Broken::Flush)
+    }
+}
+
+fn address(page: Page) -> VirtAddr {
+    VirtAddr::new(raw(page))
+}
+
+fn raw(page: Page) -> u64 {
+    BASE + u64::from(page.0) * 0x1000
+}
+
+/// Whether the library's figures are the machine's.
+fn agree(cost: &Cost, counts: &Counts) -> bool {
+    cost.store_barriers == counts.store_barriers
+        && cost.invalidations == counts.tlbis
+        && cost.completion_barriers == counts.completion_barriers
+        && cost.ipis == counts.ipis
+        && cost.commands == counts.commands
+        && cost.syncs == counts.syncs
+        && cost.doorbells == counts.doorbells
+        && cost.queue_barriers == counts.queue_barriers
+}
+
+fn cpu_access(result: Result<u64, Fault>) -> Access {
+    match result {
+        Ok(word) => Access::Done(word),
+        Err(Fault::Translation) => Access::Refused(Refusal::Translation),
+        Err(Fault::Permission) => Access::Refused(Refusal::Permission),
+        Err(_) => Access::Refused(Refusal::Other),
+    }
+}
+
+fn device_access(result: Result<u64, DeviceFault>) -> Access {
+    match result {
+        Ok(word) => Access::Done(word),
+        Err(DeviceFault::Translation) => Access::Refused(Refusal::Translation),
+        Err(DeviceFault::Permission) => Access::Refused(Refusal::Permission),
+        Err(_) => Access::Refused(Refusal::Other),
+    }
+}
+
+impl Machine for Modelled {
+    type Error = Broken;
+
+    fn yardstick(&self) -> &'static Yardstick {
+        crate::YARDSTICK
+    }
+
+    fn reset(&mut self, observer: Observer) -> Result<(), Broken> {
+        self.end_process()?;
+        self.switch(THIS_CPU)?;
+        match observer {
+            Observer::ThisCpu => Ok(()),
+            Observer::OtherCpu => self.switch(OTHER_CPU),
+            Observer::Device => self.attach(),
+        }
+    }
+
+    fn fill(&mut self, frame: Frame, word: u64) {
+        self.model.poke(self.frames[usize::from(frame.0)], word);
+    }
+
+    fn word(&self, frame: Frame) -> u64 {
+        self.model.peek(self.frames[usize::from(frame.0)])
+    }
+
+    fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Broken> {
+        let tables = &self.process.tables;
+        match mapping {
+            Some(Mapping { frame, rights }) => {
+                let rights = match rights {
+                    Rights::ReadOnly => memory::descriptor::Rights::ReadOnly,
+                    Rights::ReadWrite => memory::descriptor::Rights::ReadWrite,
+                };
+                let pa = self.frames[usize::from(frame.0)];
+                tables.map(THIS_CPU, raw(page), memory::Mapping::page(pa, rights));
+                // A new valid entry is made visible by the kernel, as walkers may go on missing it; the library's own barrier
+                // is what makes an entry visible that has gone.
+                self.barriers.publish_tables();
+            }
+            None => {
+                tables.unmap(THIS_CPU, raw(page));
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, observer: Observer, page: Page) -> Result<Access, Broken> {
+        let at = raw(page);
+        Ok(match observer {
+            Observer::ThisCpu => cpu_access(self.model.cpu(THIS_CPU).read(at)),
+            Observer::OtherCpu => cpu_access(self.model.cpu(OTHER_CPU).read(at)),
+            Observer::Device => device_access(self.iommu.device.read(at)),
+        })
+    }
+
+    fn write(&mut self, observer: Observer, page: Page, word: u64) -> Result<Access, Broken> {
+        let at = raw(page);
+        let cpu = |index| cpu_access(self.model.cpu(index).write(at, word).map(|()| word));
+        Ok(match observer {
+            Observer::ThisCpu => cpu(THIS_CPU),
+            Observer::OtherCpu => cpu(OTHER_CPU),
+            Observer::Device => device_access(self.iommu.device.write(at, word).map(|()| word)),
+        })
+    }
+
+    fn flush(&mut self, flush: scenarios::Flush) -> Result<scenarios::Cost, Broken> {
+        self.model.take_counts();
+        let cost = self.start(flush)?;
+        let counts = self.model.take_counts();
+        if !agree(&cost, &counts) {
+            return Err(Broken::Miscounted { cost, counts });
+        }
+        self.model.returned(self.process.tables.root(), 0, u64::MAX);
+        self.judge()?;
+        Ok(cost.into())
+    }
+}
