@@ -151,8 +151,13 @@ fn aligned(rows: &[Vec<String>]) -> String {
 fn legend(report: &Report) -> String {
     let mut text = String::from(
         "\nstale: the old translation or right was used; fault: refused although the new table allows it;\n\
-         fresh: as the new table says, a refusal included; unseen: this emulator cannot show it.\n",
+         fresh: as the new table says, a refusal included",
     );
+    if report.yardstick.unseen.is_empty() {
+        text.push_str(".\n");
+    } else {
+        text.push_str("; unseen: this emulator cannot show it.\n");
+    }
     for (index, unseen) in report.yardstick.unseen.iter().enumerate() {
         text.push_str(&format!(
             "[{}] shown by the model test {}\n",
