@@ -1,6 +1,7 @@
 //! What happened, in one order for CPUs and devices together.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tlb_shootdown::arch::Reach;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +19,24 @@ pub(crate) enum Event {
 }
 
 #[derive(Default)]
-pub(crate) struct Journal(Mutex<Vec<Event>>);
+pub(crate) struct Journal {
+    events: Mutex<Vec<Event>>,
+    closed: AtomicBool,
+}
 
 impl Journal {
     pub(crate) fn push(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
+        if !self.closed.load(Ordering::Relaxed) {
+            self.events.lock().unwrap().push(event);
+        }
+    }
+
+    /// Nothing is written any more: under load its lock would put the CPUs in an order of its own.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.events.lock().unwrap())
     }
 }

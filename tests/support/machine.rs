@@ -60,6 +60,7 @@ pub(crate) struct Machine {
     pub(crate) tables: Mutex<HashMap<(u64, u64), u64>>,
     engine: OnceLock<&'static Engine>,
     hooks: Mutex<Vec<(Point, Hook)>>,
+    has_hooks: AtomicBool,
 }
 
 impl Machine {
@@ -89,6 +90,7 @@ impl Machine {
             tables: Mutex::default(),
             engine: OnceLock::new(),
             hooks: Mutex::default(),
+            has_hooks: AtomicBool::new(false),
         }));
         for cpu in &machine.cpus {
             cpu.auto.store(true, Ordering::Relaxed);
@@ -141,9 +143,13 @@ impl Machine {
     /// The next time somebody passes the point, `f` runs there.
     pub(crate) fn at(&self, point: Point, f: impl FnOnce() + Send + 'static) {
         self.hooks.lock().unwrap().push((point, Box::new(f)));
+        self.has_hooks.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn pass(&self, point: Point) {
+        if !self.has_hooks.load(Ordering::SeqCst) {
+            return;
+        }
         let hook = {
             let mut hooks = self.hooks.lock().unwrap();
             let found = hooks.iter().position(|(at, _)| *at == point);

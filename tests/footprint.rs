@@ -1,0 +1,90 @@
+//! The engine stands in a static, and its memory is a matter of the number of CPUs alone.
+
+use tlb_shootdown::address::{PageRange, RangeError};
+use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::cost::Cost;
+use tlb_shootdown::cpu_set::{CpuId, CpuMask};
+use tlb_shootdown::platform::Platform;
+use tlb_shootdown::shootdown::Shootdown;
+
+/// One CPU without a TLB.
+struct Nothing;
+
+// SAFETY: there is no entry that could be stale.
+unsafe impl Arch for Nothing {
+    type Space = ();
+
+    fn join(&self, _: CpuId) -> Result<(), JoinError> {
+        Ok(())
+    }
+
+    fn broadcasts(&self) -> bool {
+        true
+    }
+
+    fn check_range(&self, _: Half, _: &PageRange) -> Result<(), RangeError> {
+        Ok(())
+    }
+
+    fn store_barrier(&self, _: Reach, _: &mut Cost) {}
+
+    fn hardware_id(&self, (): &()) -> Option<HardwareId> {
+        None
+    }
+
+    fn flush_tlb_range(&self, _: HardwareId, _: &PageRange, _: Entries, _: Reach, _: &mut Cost) {}
+
+    fn flush_tlb_space(&self, _: HardwareId, _: Reach, _: &mut Cost) {}
+
+    fn flush_tlb_kernel_range(&self, _: &PageRange, _: Entries, _: Reach, _: &mut Cost) {}
+
+    fn flush_tlb_all(&self, _: Reach, _: &mut Cost) {}
+
+    fn complete(&self, _: Half, _: Reach, _: &mut Cost) {}
+
+    fn activate(
+        &self,
+        _: CpuId,
+        (): &(),
+        _: &mut dyn FnMut(),
+        _: &mut Cost,
+    ) -> Result<HardwareId, IdError> {
+        Err(IdError::Exhausted)
+    }
+
+    fn retire(&self, (): &()) {}
+
+    fn before_migration(&self, _: &mut Cost) {}
+}
+
+// SAFETY: one CPU, which nobody interrupts.
+unsafe impl Platform for Nothing {
+    type Arch = Self;
+    type PinGuard = ();
+    type IrqGuard = ();
+
+    fn cpu(&self) -> CpuId {
+        CpuId::new(0)
+    }
+
+    fn pin_cpu(&self) {}
+
+    fn irq_save(&self) {}
+
+    fn send_ipi(&self, _: CpuMask<'_>) {}
+}
+
+static ENGINE: Shootdown<Nothing, 4> = Shootdown::new(Nothing, Nothing);
+
+#[test]
+fn engine_stands_in_a_static() {
+    ENGINE.cpu_online().expect("CPU 0 fits");
+    assert!(ENGINE.flush_all().is_ok());
+    assert_eq!(ENGINE.stats().completed, 1);
+}
+
+#[test]
+fn engine_of_256_cpus_fits_in_512_kib() {
+    assert!(size_of::<Shootdown<Nothing, 4>>() <= 512 * 1024);
+    assert!(size_of::<Shootdown<Nothing, 1>>() <= 64 * 1024);
+}
