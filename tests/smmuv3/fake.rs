@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) broken: Vec<String>,
     /// Values written to GERRORN.
     pub(crate) acknowledgements: Vec<u32>,
+    /// Ranges written back from the caches.
+    pub(crate) cleaned: Vec<(u64, u64)>,
     /// Called once at the next `publish_tables`.
     pub(crate) on_publish: Option<Box<dyn FnOnce() + Send>>,
     unanswered: bool,
@@ -305,6 +307,7 @@ impl Fake {
             acknowledges: true,
             broken: Vec::new(),
             acknowledgements: Vec::new(),
+            cleaned: Vec::new(),
             on_publish: None,
             unanswered: false,
             tlbi_open: false,
@@ -373,7 +376,9 @@ unsafe impl DmaBarriers for Barriers {
         self.0.inner().ordered = true;
     }
     fn after_completion(&self) {}
-    fn clean_lines(&self, _: *const u8, _: usize) {}
+    fn clean_lines(&self, start: *const u8, len: usize) {
+        self.0.inner().cleaned.push((start as u64, len as u64));
+    }
 }
 
 /// A lock that tells whether it is held.

@@ -3,5 +3,10 @@
 mod attaching;
 mod bringing_up;
 mod encoding;
+mod errors;
 mod fake;
 mod flushing;
+mod full_ring;
+mod many_cpus;
+mod releasing;
+mod variants;

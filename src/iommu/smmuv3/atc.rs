@@ -89,3 +89,6 @@ impl AtcBlocks {
         &self.blocks[..self.len]
     }
 }
+
+#[cfg(test)]
+mod tests;

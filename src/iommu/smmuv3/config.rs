@@ -77,7 +77,8 @@ pub struct Memory {
     pub commands: DmaRegion,
     /// The linear stream table: 64 bytes for each stream number from 0 on.
     pub streams: DmaRegion,
-    /// The event queue: 32 bytes for each entry; `None` to record no events.
+    /// The event queue: 32 bytes for each entry; `None` to record no events. Memory that is not coherent with the SMMU has to be
+    /// mapped uncached, because the driver only reads it.
     pub events: Option<DmaRegion>,
     /// The word for [`Completion::Msi`]: 8 bytes.
     pub message: Option<DmaRegion>,

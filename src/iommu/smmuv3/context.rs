@@ -95,6 +95,11 @@ impl ContextTable {
         self.table.into_region()
     }
 
+    /// Writes the whole table back from the CPU's caches.
+    pub(super) fn clean(&self, barriers: &impl DmaBarriers) {
+        self.table.clean(barriers, 0..usize::MAX);
+    }
+
     /// Makes a descriptor valid: its first word last.
     pub(super) fn install(
         &self,

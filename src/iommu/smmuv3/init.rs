@@ -240,6 +240,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         cr2.set(Cr2::PTM, !self.hw.config.broadcast);
         registers.write32(registers::CR2, cr2.bits());
         let streams = &self.state.stream_table;
+        if !self.hw.features.coherent {
+            streams.clean(&self.hw.barriers);
+        }
+        self.hw.barriers.publish_tables();
         registers.write64(
             registers::STRTAB_BASE,
             streams.phys() | registers::BASE_READ_ALLOCATE,

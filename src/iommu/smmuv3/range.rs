@@ -199,3 +199,6 @@ impl Iterator for Spans {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 && stream.dead
                 && fence.detail & device_bit(slot) != 0
                 && stream.since < fence.sequence
+                && self.state.is_bound(slot)
             {
                 return Err(SecondaryError::DeviceTimeout {
                     device: stream.id.0,

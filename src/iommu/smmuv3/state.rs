@@ -232,6 +232,14 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             .filter_map(|binding| Some((*binding, self.streams.get(binding.stream)?.as_ref()?)))
     }
 
+    /// Whether an address space uses a stream.
+    pub(super) fn is_bound(&self, stream: usize) -> bool {
+        self.bindings
+            .iter()
+            .flatten()
+            .any(|binding| binding.stream == stream)
+    }
+
     /// The slot of a stream.
     pub(super) fn stream_slot(&self, id: StreamId) -> Option<usize> {
         self.streams

@@ -98,6 +98,11 @@ impl StreamTable {
         self.table.phys()
     }
 
+    /// Writes the whole table back from the CPU's caches.
+    pub(super) fn clean(&self, barriers: &impl DmaBarriers) {
+        self.table.clean(barriers, 0..usize::MAX);
+    }
+
     pub(super) fn contains(&self, stream: u32) -> bool {
         u64::from(stream) >> self.log2_entries == 0
     }

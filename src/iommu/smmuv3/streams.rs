@@ -110,6 +110,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.hw.config.regime,
             &self.hw.features,
         );
+        if !self.hw.features.coherent {
+            stream.contexts.clean(&self.hw.barriers);
+        }
         if let Some(place) = self.state.streams.get_mut(slot) {
             *place = Some(stream);
         }
@@ -146,13 +149,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .state
             .stream_slot(id)
             .ok_or(AttachError::UnknownStream)?;
-        let bound = self
-            .state
-            .bindings
-            .iter()
-            .flatten()
-            .any(|binding| binding.stream == slot);
-        if bound {
+        if self.state.is_bound(slot) {
             Err(AttachError::InUse)
         } else {
             Ok(slot)

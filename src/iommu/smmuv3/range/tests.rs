@@ -1,0 +1,216 @@
+//! The split against a decoder with constants of its own (IHI 0070 4.4.1.1).
+
+extern crate std;
+
+use super::{Plan, Shape, plan};
+use crate::address::{PageRange, PageSize, VirtAddr};
+use crate::flush::Flush;
+use crate::iommu::smmuv3::ids::Granule;
+use crate::iommu::smmuv3::span::{RangeFields, Span};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+fn shape(granule: Granule, ranges: Option<RangeFields>) -> Shape {
+    Shape {
+        granule,
+        va_bits: 64,
+        ranges,
+        limit: 512,
+    }
+}
+
+/// What hardware makes of the two words: first byte, one past the last byte, TTL, leaf. Panics on what is reserved.
+fn decode(span: Span, granule: Granule, wide: bool) -> (u128, u128, u64, bool) {
+    let [w0, w1] = span.words();
+    let (num, scale) = (w0 >> 12 & 0x1f, w0 >> 20 & 0x3f);
+    let (leaf, ttl, tg) = (w1 & 1 == 1, w1 >> 8 & 3, w1 >> 10 & 3);
+    assert_eq!(w0 & !0x3f1_f000, 0);
+    assert_eq!(
+        w1 & 0xfe & !(3 << 8 | 3 << 10),
+        0,
+        "reserved bits and TTL128"
+    );
+    assert!(scale <= if wide { 39 } else { 31 });
+    let addr = u128::from(w1 & !0xfff);
+    if tg == 0 {
+        assert_eq!((num, scale, ttl), (0, 0, 0), "TG = 0 is one address");
+        return (addr, addr, ttl, leaf);
+    }
+    let shift = [0, 12, 14, 16][tg as usize];
+    assert_eq!(shift, granule.shift(), "TG is the granule of the tables");
+    assert!(num != 0 || scale != 0 || ttl != 0, "reserved: CERROR_ILL");
+    assert!(!(tg == 2 && ttl == 1 && !wide), "reserved without DS");
+    // Alignment: the table of the manual, by granule and TTL.
+    let aligned = match (tg, ttl) {
+        (1, 1) => 30,
+        (1, 2) => 21,
+        (2, 1) => 36,
+        (2, 2) => 25,
+        (3, 1) => 42,
+        (3, 2) => 29,
+        _ => shift,
+    };
+    assert_eq!(addr % (1 << aligned), 0, "unpredictable alignment");
+    (
+        addr,
+        addr + (u128::from(num + 1) << (scale + u64::from(shift))),
+        ttl,
+        leaf,
+    )
+}
+
+fn granules() -> impl Strategy<Value = Granule> {
+    prop::sample::select(std::vec![Granule::Kib4, Granule::Kib16, Granule::Kib64])
+}
+
+/// Ranges of all lengths anywhere, the ends of the address space included.
+fn ranges() -> impl Strategy<Value = PageRange> {
+    let stride = prop::sample::select(std::vec![12u8, 14, 16, 21, 25, 29, 30, 34]);
+    let start = prop_oneof![
+        any::<u64>(),
+        0u64..1 << 24,
+        (u64::MAX - (1 << 24))..=u64::MAX
+    ];
+    (start, 0u32..48, any::<u64>(), stride).prop_map(|(start, bits, length, stride)| {
+        let last = start.saturating_add(length & ((1 << bits) - 1));
+        let stride = PageSize::from_shift(stride).unwrap();
+        PageRange::inclusive(VirtAddr::new(start), VirtAddr::new(last), stride).unwrap()
+    })
+}
+
+fn flushes() -> impl Strategy<Value = Flush> {
+    (ranges(), any::<bool>(), any::<bool>()).prop_map(|(range, leaf, known)| {
+        let mut flush = Flush::pages(range);
+        if leaf {
+            flush = flush.leaf_only();
+        }
+        if known {
+            flush = flush.leaf_size(range.stride());
+        }
+        flush
+    })
+}
+
+fn range_of(flush: &Flush) -> PageRange {
+    match flush.range() {
+        crate::address::FlushRange::Pages(pages) => *pages,
+        crate::address::FlushRange::All => unreachable!(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// Every byte asked for is covered, at most one granule more, by few commands, none of them reserved.
+    #[test]
+    fn promise_11_ranges_are_exact_but_for_one_page(
+        flush in flushes(),
+        granule in granules(),
+        wide in any::<bool>(),
+    ) {
+        let fields = if wide { RangeFields::Wide } else { RangeFields::Narrow };
+        let Plan::Spans(spans) = plan(&flush, &shape(granule, Some(fields))) else {
+            return Ok(());
+        };
+        let size = 1u128 << granule.shift();
+        let asked = range_of(&flush);
+        let first = u128::from(asked.first().raw()) / size * size;
+        let end = (u128::from(asked.last_byte().raw()) / size + 1) * size;
+        let mut at = first;
+        let mut commands = 0;
+        for span in spans {
+            let (from, to, ttl, leaf) = decode(span, granule, wide);
+            prop_assert_eq!(from, at, "no gap and no overlap");
+            at = if to == from { from + size } else { to };
+            prop_assert_eq!(leaf, flush.depth() == crate::flush::Depth::Leaf);
+            prop_assert!(ttl == 0 || flush.known_leaf_size().is_some(), "a hint that nobody gave");
+            commands += 1;
+        }
+        prop_assert!(at >= end && at <= end + size, "{at:#x} for {end:#x}");
+        prop_assert!(at <= 1 << 64);
+        prop_assert!(commands <= 9, "{commands} commands");
+    }
+
+    /// Without range fields: one address in each stride.
+    #[test]
+    fn promise_11_single_addresses_are_exact(flush in flushes(), granule in granules()) {
+        let Plan::Spans(spans) = plan(&flush, &shape(granule, None)) else {
+            return Ok(());
+        };
+        let asked = range_of(&flush);
+        let step = asked.stride().bytes().max(1 << granule.shift());
+        let mut expected = u128::from(asked.first().raw() & !(step.min(1 << granule.shift()) - 1));
+        let mut count = 0;
+        for span in spans {
+            let (at, _, _, _) = decode(span, granule, false);
+            prop_assert_eq!(at, expected);
+            expected += u128::from(step);
+            count += 1;
+        }
+        prop_assert!(expected > u128::from(asked.last_byte().raw()));
+        prop_assert!(count <= 512);
+    }
+}
+
+fn pages(start: u64, end: u64) -> Flush {
+    let range = PageRange::new(VirtAddr::new(start), VirtAddr::new(end), PageSize::KIB_4);
+    Flush::pages(range.unwrap())
+}
+
+fn words(flush: &Flush) -> Vec<[u64; 2]> {
+    match plan(flush, &shape(Granule::Kib4, Some(RangeFields::Narrow))) {
+        Plan::Spans(spans) => spans.map(Span::words).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Source: the arithmetic of Linux 7.1 `arm_smmu_cmdq_batch_add_range`, recomputed; the single page is TG = 0 here.
+#[test]
+fn the_worked_examples() {
+    assert_eq!(words(&pages(0x1000, 0x5000)), [[0x20_0000, 0x1400]]);
+    assert_eq!(words(&pages(0x1000, 0x2000)), [[0, 0x1000]]);
+    assert_eq!(words(&pages(0x1_0000, 0x1_5000)), [[0x4000, 0x1_0400]]);
+    // 33 pages go as 34.
+    assert_eq!(words(&pages(0x1_0000, 0x3_1000)), [[0x11_0000, 0x1_0400]]);
+    // 1000 pages: 29 << 3, 3 << 8.
+    let thousand = pages(0x10_0000, 0x10_0000 + 0x3e_8000);
+    assert_eq!(
+        words(&thousand),
+        [[0x31_c000, 0x10_0400], [0x80_2000, 0x1e_8400]]
+    );
+    let two_mib = pages(0x7f00_0020_0000, 0x7f00_0040_0000);
+    assert_eq!(words(&two_mib), [[0x90_0000, 0x7f00_0020_0400]]);
+}
+
+/// 33 pages that end with the last page of all: one more would be past the end.
+#[test]
+fn the_last_page_of_all_is_not_passed() {
+    let first = VirtAddr::new(0u64.wrapping_sub(33 << 12));
+    let range = PageRange::inclusive(first, VirtAddr::new(u64::MAX), PageSize::KIB_4).unwrap();
+    let expected = [
+        [0, 0xffff_ffff_fffd_f000],
+        [0x50_0000, 0xffff_ffff_fffe_0400],
+    ];
+    assert_eq!(words(&Flush::pages(range)), expected);
+}
+
+#[test]
+fn what_covers_the_space_is_the_space_and_what_takes_too_many_is_widened() {
+    let small = Shape {
+        va_bits: 48,
+        ..shape(Granule::Kib4, Some(RangeFields::Narrow))
+    };
+    assert_eq!(plan(&pages(0, 1 << 48), &small), Plan::Whole);
+    assert_eq!(plan(&Flush::all(), &small), Plan::Whole);
+    let none = shape(Granule::Kib4, None);
+    assert!(matches!(plan(&pages(0, 512 << 12), &none), Plan::Spans(_)));
+    assert_eq!(plan(&pages(0, 513 << 12), &none), Plan::Escalated);
+    // 2^48 granules need more than 31 << 31.
+    assert_eq!(
+        plan(
+            &pages(0x1000, 1 << 60),
+            &shape(Granule::Kib4, Some(RangeFields::Narrow))
+        ),
+        Plan::Escalated
+    );
+}

@@ -1,0 +1,149 @@
+//! Full rings, small rings, and rings that have gone round many times.
+
+use crate::fake::{Bench, Ids, Pace};
+use crate::flushing::{finish, pages, space, start};
+use tlb_shootdown::cost::Cost;
+use tlb_shootdown::flush::Flush;
+use tlb_shootdown::iommu::smmuv3::Config;
+use tlb_shootdown::secondary::{Full, SecondaryTlb};
+
+fn bench(log2: u32, ats: Option<u8>) -> (Bench, tlb_shootdown::secondary::AttachKey) {
+    let bench = Bench::new(Ids::usual(), log2, Config::new());
+    bench.add_stream(1, ats);
+    let key = bench.attach(&[(1, Some(1))]);
+    (bench, key)
+}
+
+#[test]
+fn promise_05_full_ring_loses_nothing() {
+    for ats in [None, Some(12)] {
+        for log2 in 3..=5 {
+            let (bench, key) = bench(log2, ats);
+            bench.fake.pace(Pace::Stalled);
+            let mut fences = Vec::new();
+            let mut sent = 0u64;
+            for _ in 0..200 {
+                let mut cost = Cost::ZERO;
+                let flush = pages(sent << 12, (sent + 1) << 12);
+                while bench.smmu.queue(&space(key, flush), &mut cost) == Err(Full) {
+                    // What the engine does: close what is open, look at what is under way, try again.
+                    fences.push(bench.smmu.seal(&mut cost));
+                    let running = bench.fake.inner().log.len();
+                    bench.fake.inner().run(1);
+                    assert!(bench.fake.inner().log.len() > running, "no progress");
+                }
+                sent += 1;
+                if sent % 3 == 0 {
+                    fences.push(bench.smmu.seal(&mut cost));
+                }
+            }
+            fences.push(bench.smmu.seal(&mut Cost::default()));
+            bench.fake.pace(Pace::AtRead(1));
+            for fence in fences {
+                assert_eq!(finish(&bench, fence), Ok(()));
+            }
+            let log = bench.fake.take_log();
+            for opcode in [0x12, 0x40] {
+                let addresses = log
+                    .iter()
+                    .filter(|w| w[0] as u8 == opcode)
+                    .map(|w| w[1] >> 12);
+                let mut addresses: Vec<_> = addresses.collect();
+                // ATC_INVs of one seal are unordered.
+                addresses.sort_unstable();
+                if opcode == 0x12 || ats.is_some() {
+                    assert_eq!(addresses, (0..200).collect::<Vec<_>>(), "{log2} {ats:?}");
+                }
+            }
+            bench.fake.assert_rules_kept();
+        }
+    }
+}
+
+/// Every entry is used: 7 commands and the CMD_SYNC in a ring of 8.
+#[test]
+fn all_entries_are_usable() {
+    let (bench, key) = bench(3, None);
+    bench.fake.pace(Pace::Stalled);
+    let mut cost = Cost::ZERO;
+    let queued = (0..20).take_while(|_| {
+        bench
+            .smmu
+            .queue(&space(key, pages(0, 0x1000)), &mut cost)
+            .is_ok()
+    });
+    assert_eq!(queued.count(), 7);
+    let fence = bench.smmu.seal(&mut cost);
+    assert_eq!((cost.commands, cost.syncs, cost.doorbells), (7, 1, 1));
+    assert_eq!(
+        bench.smmu.queue(&space(key, Flush::all()), &mut cost),
+        Err(Full)
+    );
+    bench.fake.pace(Pace::AtRead(8));
+    assert_eq!(finish(&bench, fence), Ok(()));
+    assert_eq!(
+        bench.smmu.queue(&space(key, Flush::all()), &mut cost),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_full_ring_leaves_its_caller_with_a_bill_for_nothing() {
+    let (bench, key) = bench(3, Some(12));
+    bench.fake.pace(Pace::Stalled);
+    start(&bench, key, pages(0, 0x1000));
+    let mut cost = Cost::ZERO;
+    let wide = space(key, pages(0x7fff_ffff_f000, 0x8000_0000_1000));
+    while bench.smmu.queue(&wide, &mut cost).is_ok() {}
+    let before = cost;
+    assert_eq!(bench.smmu.queue(&wide, &mut cost), Err(Full));
+    assert_eq!(cost, before);
+}
+
+#[test]
+fn promise_05_a_request_larger_than_the_ring_becomes_the_space() {
+    let bench = Bench::new(Ids::usual().without_ranges(), 3, Config::new());
+    bench.add_stream(1, None);
+    let key = bench.attach(&[(1, None)]);
+    let (fence, cost) = start(&bench, key, pages(0, 100 << 12));
+    assert_eq!((cost.commands, cost.escalations), (1, 1));
+    assert_eq!(finish(&bench, fence), Ok(()));
+}
+
+#[test]
+fn the_ring_goes_round_at_every_size() {
+    for log2 in 3..=10 {
+        let (bench, key) = bench(log2, Some(12));
+        for n in 0..2000u64 {
+            let (fence, _) = start(&bench, key, pages(n << 12, (n + 1) << 12));
+            assert_eq!(finish(&bench, fence), Ok(()));
+        }
+        assert_eq!(bench.fake.take_log().len(), 8000);
+        bench.fake.assert_rules_kept();
+    }
+}
+
+/// With PROD = 0x0ff, a submission of two: PROD goes to 0x101 (IHI 0070 3.5.1; the wrap bit is bit 8).
+#[test]
+fn the_wrap_bit_is_the_one_above_the_index() {
+    let (bench, key) = bench(8, None);
+    while bench.fake.inner().register(0x98) < 0xfe {
+        start(&bench, key, pages(0, 0x1000));
+    }
+    if bench.fake.inner().register(0x98) == 0xfe {
+        let mut cost = Cost::ZERO;
+        bench
+            .smmu
+            .queue(&space(key, pages(0, 0x1000)), &mut cost)
+            .unwrap();
+        bench
+            .smmu
+            .queue(&space(key, pages(0, 0x1000)), &mut cost)
+            .unwrap();
+        bench.smmu.seal(&mut cost);
+    } else {
+        start(&bench, key, pages(0, 0x1000));
+    }
+    assert_eq!(bench.fake.inner().register(0x98), 0x101);
+    bench.fake.assert_rules_kept();
+}
