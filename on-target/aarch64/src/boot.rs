@@ -11,7 +11,10 @@ pub(crate) const MAIR: u64 = 0xff04;
 /// T0SZ of TCR_EL1: 48-bit addresses, in both halves.
 pub(crate) const T0SZ: u64 = 16;
 
-/// 48-bit halves, 4 KiB granule (TG0 = 0, TG1 = 2), walks inner-shareable write-back, 40-bit physical addresses, 16-bit
+/// IPS of TCR_EL1: 40-bit physical addresses.
+pub(crate) const PHYSICAL_SIZE: u64 = 0b010;
+
+/// 48-bit halves, 4 KiB granule (TG0 = 0, TG1 = 2), walks inner-shareable write-back, 16-bit
 /// ASIDs, the ASID in TTBR0 (A1 = 0). No hardware update of access flag or dirty state.
 const TCR: u64 = T0SZ
     | 1 << 8
@@ -22,14 +25,14 @@ const TCR: u64 = T0SZ
     | 1 << 26
     | 0b11 << 28
     | 0b10 << 30
-    | 0b010 << 32
+    | PHYSICAL_SIZE << 32
     | 1 << 36;
 
 /// MMU and caches on, besides the bits that are RES1 or keep their meaning from before their extension (SPAN: an
 /// exception does not set PAN).
 const SCTLR: u64 = 0x30d0_0800 | 1 << 0 | 1 << 2 | 1 << 12;
 
-const STACK_SIZE: usize = 0x1_0000;
+const STACK_SIZE: usize = 0x4_0000;
 
 #[repr(C, align(16))]
 struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; cpus::COUNT]>);

@@ -75,13 +75,30 @@ pub fn run_on<R: Send>(cpu: usize, work: impl FnOnce() -> R + Send) -> R {
     if cpu == current() {
         return work();
     }
-    assert!(current() == 0, "work is handed out by CPU 0 alone");
     let mut call = Call {
         work: Some(work),
         result: None,
     };
-    give(cpu, &mut call);
+    ask(cpu, &mut call);
+    await_answer(cpu);
     call.result.expect("the CPU reported the work as done")
+}
+
+/// Has every CPU do `work` at the same time, given its number, and waits until all have. Called by CPU 0.
+///
+/// # Panics
+/// As for [`run_on`].
+pub fn run_everywhere(work: impl Fn(usize) + Sync) {
+    let work = &work;
+    let mut calls: [_; COUNT] = core::array::from_fn(|cpu| Call {
+        work: Some(move || work(cpu)),
+        result: None,
+    });
+    for (cpu, call) in calls.iter_mut().enumerate().skip(1) {
+        ask(cpu, call);
+    }
+    work(0);
+    (1..COUNT).for_each(await_answer);
 }
 
 struct Call<F, R> {
@@ -89,13 +106,15 @@ struct Call<F, R> {
     result: Option<R>,
 }
 
-fn give<F: FnOnce() -> R, R>(cpu: usize, call: &mut Call<F, R>) {
-    /// Does the work behind the pointer, which is that of `give`.
+/// Gives `call` to an idle CPU. The caller keeps it in place and leaves it alone until [`await_answer`] has returned.
+fn ask<F: FnOnce() -> R, R>(cpu: usize, call: &mut Call<F, R>) {
+    /// Does the work behind the pointer, which is that of `ask`.
     unsafe fn perform<F: FnOnce() -> R, R>(call: *mut ()) {
-        // SAFETY: `give` lends its call until the desk is idle again.
+        // SAFETY: the caller of `ask` lends its call until the desk is idle again.
         let call = unsafe { &mut *call.cast::<Call<F, R>>() };
         call.result = call.work.take().map(|work| work());
     }
+    assert!(current() == 0, "work is handed out by CPU 0 alone");
     let desk = &DESKS[cpu];
     assert!(
         desk.state.load(Ordering::Acquire) == IDLE,
@@ -104,7 +123,11 @@ fn give<F: FnOnce() -> R, R>(cpu: usize, call: &mut Call<F, R>) {
     // SAFETY: the desk is idle, so its CPU does not look at `work`.
     unsafe { *desk.work.get() = Some((perform::<F, R>, core::ptr::from_mut(call).cast())) };
     desk.state.store(ASKED, Ordering::Release);
-    let done = || desk.state.load(Ordering::Acquire) == IDLE;
+}
+
+/// A CPU that does not answer ends the run, so that what it was lent is never taken back too early.
+fn await_answer(cpu: usize) {
+    let done = || DESKS[cpu].state.load(Ordering::Acquire) == IDLE;
     assert!(
         clock::wait_until(PATIENCE, done),
         "CPU {cpu} does not answer"
@@ -125,7 +148,7 @@ pub(crate) fn serve(cpu: usize) -> ! {
         // SAFETY: asked, so CPU 0 leaves `work` alone until the desk is idle.
         let work = unsafe { (*desk.work.get()).take() };
         if let Some((perform, call)) = work {
-            // SAFETY: CPU 0 waits in `give` and lends the call until then.
+            // SAFETY: CPU 0 lends the call until the desk is idle again.
             unsafe { perform(call) };
         }
     }

@@ -7,6 +7,7 @@ use tlb_shootdown_scenarios::{
     Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick,
 };
 
+use crate::device::{self, Devices};
 use crate::platform::{self, ENGINE, Space, WORDS};
 use crate::process::{self, PageTable};
 use crate::{cpus, memory, probe};
@@ -25,23 +26,25 @@ pub enum Broken {
     Refused(Refused),
     /// A shootdown did not complete.
     Flush(FlushError<WORDS>),
-    /// The device is not behind the SMMU yet.
-    NoDevice,
+    /// The device or its IOMMU does not work.
+    Device(device::Broken),
 }
 
 /// CPU 0, CPU 1 and the device, with one address space at a time.
 pub struct Emulated {
+    devices: Devices,
     space: Space,
 }
 
 impl Emulated {
-    /// Starts the CPUs. Called once.
+    /// Starts the CPUs and sets the device and its IOMMU up. Called once.
     ///
     /// # Errors
     /// [`Broken`].
     pub fn new() -> Result<Self, Broken> {
         platform::bring_up();
         Ok(Self {
+            devices: Devices::new().map_err(Broken::Device)?,
             space: ENGINE.new_space(),
         })
     }
@@ -51,8 +54,19 @@ impl Emulated {
         &self.space
     }
 
+    /// The devices.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// The page table of the space.
+    pub fn table(&self) -> &'static PageTable {
+        &TABLE
+    }
+
     /// Ends the space in use and begins another, which nobody runs yet.
     fn renew_space(&mut self) -> Result<(), Broken> {
+        self.detach()?;
         for cpu in [0, OTHER] {
             cpus::run_on(cpu, process::install_empty);
         }
@@ -63,6 +77,14 @@ impl Emulated {
         TABLE.clear();
         self.space = ENGINE.new_space();
         Ok(())
+    }
+
+    /// Takes the devices off the space.
+    ///
+    /// # Errors
+    /// [`Broken::Device`].
+    pub fn detach(&mut self) -> Result<(), Broken> {
+        self.devices.detach(&self.space).map_err(Broken::Device)
     }
 
     /// Lets `cpu` run the space.
@@ -91,7 +113,10 @@ impl Machine for Emulated {
         match observer {
             Observer::ThisCpu => Ok(()),
             Observer::OtherCpu => self.run_on(OTHER),
-            Observer::Device => Err(Broken::NoDevice),
+            Observer::Device => self
+                .devices
+                .attach(&self.space, &TABLE)
+                .map_err(Broken::Device),
         }
     }
 
@@ -119,7 +144,7 @@ impl Machine for Emulated {
         match observer {
             Observer::ThisCpu => Ok(probe::read(address)),
             Observer::OtherCpu => Ok(cpus::run_on(OTHER, || probe::read(address))),
-            Observer::Device => Err(Broken::NoDevice),
+            Observer::Device => self.devices.read(address).map_err(Broken::Device),
         }
     }
 
@@ -128,7 +153,7 @@ impl Machine for Emulated {
         match observer {
             Observer::ThisCpu => Ok(probe::write(address, word)),
             Observer::OtherCpu => Ok(cpus::run_on(OTHER, || probe::write(address, word))),
-            Observer::Device => Err(Broken::NoDevice),
+            Observer::Device => self.devices.write(address, word).map_err(Broken::Device),
         }
     }
 

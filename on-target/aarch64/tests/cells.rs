@@ -27,6 +27,11 @@ mod tests {
     }
 
     #[test]
+    fn promise_09_upgrade_reaches_the_device() {
+        is_as_it_must_be(Case::Upgrade, Observer::Device);
+    }
+
+    #[test]
     fn promise_03_downgrade_reaches_this_cpu() {
         is_as_it_must_be(Case::Downgrade, Observer::ThisCpu);
     }
@@ -34,6 +39,11 @@ mod tests {
     #[test]
     fn promise_03_downgrade_reaches_the_other_cpu() {
         is_as_it_must_be(Case::Downgrade, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_downgrade_reaches_the_device() {
+        is_as_it_must_be(Case::Downgrade, Observer::Device);
     }
 
     #[test]
@@ -47,6 +57,11 @@ mod tests {
     }
 
     #[test]
+    fn promise_03_unmap_reaches_the_device() {
+        is_as_it_must_be(Case::Unmap, Observer::Device);
+    }
+
+    #[test]
     fn promise_03_remap_reaches_this_cpu() {
         is_as_it_must_be(Case::Remap, Observer::ThisCpu);
     }
@@ -54,6 +69,11 @@ mod tests {
     #[test]
     fn promise_03_remap_reaches_the_other_cpu() {
         is_as_it_must_be(Case::Remap, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_remap_reaches_the_device() {
+        is_as_it_must_be(Case::Remap, Observer::Device);
     }
 
     #[test]
@@ -67,6 +87,11 @@ mod tests {
     }
 
     #[test]
+    fn promise_03_range_reaches_the_device() {
+        is_as_it_must_be(Case::Range, Observer::Device);
+    }
+
+    #[test]
     fn promise_03_space_reaches_this_cpu() {
         is_as_it_must_be(Case::Space, Observer::ThisCpu);
     }
@@ -74,5 +99,10 @@ mod tests {
     #[test]
     fn promise_03_space_reaches_the_other_cpu() {
         is_as_it_must_be(Case::Space, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_space_reaches_the_device() {
+        is_as_it_must_be(Case::Space, Observer::Device);
     }
 }

@@ -1,0 +1,194 @@
+//! The devices that share a process's page table, behind the SMMU.
+
+use tlb_shootdown::error;
+use tlb_shootdown::iommu::smmuv3::{self, Context, Event, InitError, StreamId};
+use tlb_shootdown::notifier::Attachment;
+use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown_scenarios::{Access, Refusal};
+
+use crate::edu::{Edu, Stuck};
+use crate::memory;
+use crate::platform::{ENGINE, Space};
+use crate::process::{self, PageTable};
+use crate::smmu::{self, Smmu};
+use crate::testdev::TestDevice;
+
+/// The page through which what the device has read comes back: mapped in every space the device is attached to, to the
+/// frame that no case uses.
+pub const WINDOW: usize = 16;
+
+/// Bytes of one access.
+const WORD: u64 = 8;
+
+/// A device or its IOMMU does not work as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The machine has no `edu`.
+    NoDevice,
+    /// A transfer did not end.
+    Stuck,
+    /// The SMMU did not come up.
+    Init(InitError),
+    /// The SMMU did not take a device or an address space.
+    Smmu(smmuv3::AttachError),
+    /// The engine did not take the SMMU, or did not let go of it.
+    Engine(error::AttachError),
+    /// The SMMU reported what was not asked for: another stream, or another address.
+    Unexpected(Event),
+    /// The window is not what it should be.
+    Window(Refusal),
+}
+
+impl From<Stuck> for Broken {
+    fn from(_: Stuck) -> Self {
+        Self::Stuck
+    }
+}
+
+impl From<InitError> for Broken {
+    fn from(error: InitError) -> Self {
+        Self::Init(error)
+    }
+}
+
+impl From<smmuv3::AttachError> for Broken {
+    fn from(error: smmuv3::AttachError) -> Self {
+        Self::Smmu(error)
+    }
+}
+
+impl From<error::AttachError> for Broken {
+    fn from(error: error::AttachError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The devices and their SMMU.
+#[derive(Debug)]
+pub struct Devices {
+    edu: Edu,
+    /// From QEMU 11 on.
+    pub testdev: Option<TestDevice>,
+    smmu: &'static Smmu,
+    attached: Option<(AttachKey, Attachment)>,
+}
+
+impl Devices {
+    /// Finds the devices and brings the SMMU up, with every access refused. Called once.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn new() -> Result<Self, Broken> {
+        let edu = Edu::find().ok_or(Broken::NoDevice)?;
+        let testdev = TestDevice::find();
+        let requesters = [
+            Some(edu.requester),
+            testdev.as_ref().map(|device| device.requester),
+        ];
+        let smmu = smmu::bring_up(requesters.into_iter().flatten())?;
+        Ok(Self {
+            edu,
+            testdev,
+            smmu,
+            attached: None,
+        })
+    }
+
+    /// Lets the devices use `space`, whose page table is `table`. Nobody flushes the space meanwhile.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn attach(&mut self, space: &Space, table: &PageTable) -> Result<(), Broken> {
+        table.set(WINDOW, Some((memory::phys(memory::SPARE), true)));
+        let context = |requester| Context {
+            stream: StreamId(requester),
+            substream: None,
+        };
+        let key = match &self.testdev {
+            Some(testdev) => smmu::attach(
+                self.smmu,
+                &[context(self.edu.requester), context(testdev.requester)],
+                table,
+            )?,
+            None => smmu::attach(self.smmu, &[context(self.edu.requester)], table)?,
+        };
+        self.attached = Some((key, ENGINE.attach(space, self.smmu, key)?));
+        Ok(())
+    }
+
+    /// Takes the devices off `space`, if they are attached.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn detach(&mut self, space: &Space) -> Result<(), Broken> {
+        if let Some((key, attachment)) = self.attached.take() {
+            ENGINE.detach(space, attachment)?;
+            self.smmu.detach(key, &mut smmu::patience())?;
+        }
+        Ok(())
+    }
+
+    /// Has the device read the word at `address`.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn read(&self, address: u64) -> Result<Access, Broken> {
+        self.edu.fetch(address, WORD)?;
+        if let Some(refusal) = self.refusal(address)? {
+            return Ok(Access::Refused(refusal));
+        }
+        let window = process::address(WINDOW);
+        self.edu.store(window, WORD)?;
+        match self.refusal(window)? {
+            Some(refusal) => Err(Broken::Window(refusal)),
+            None => Ok(Access::Done(memory::word(memory::SPARE))),
+        }
+    }
+
+    /// Has the device write `word` at `address`.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn write(&self, address: u64, word: u64) -> Result<Access, Broken> {
+        memory::fill(memory::SPARE, word);
+        let window = process::address(WINDOW);
+        self.edu.fetch(window, WORD)?;
+        if let Some(refusal) = self.refusal(window)? {
+            return Err(Broken::Window(refusal));
+        }
+        self.store_again(address)
+            .map(|refusal| refusal.map_or(Access::Done(word), Access::Refused))
+    }
+
+    /// Has the device write the word that it accessed last at `address`; `None` where nothing was reported.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn store_again(&self, address: u64) -> Result<Option<Refusal>, Broken> {
+        self.edu.store(address, WORD)?;
+        self.refusal(address)
+    }
+
+    /// The oldest fault that the SMMU has recorded.
+    pub fn next_event(&self) -> Option<Event> {
+        self.smmu.next_event()
+    }
+
+    /// What the SMMU has recorded of the access to `address` that has just ended: one event or, as QEMU splits an access that
+    /// is refused, several.
+    fn refusal(&self, address: u64) -> Result<Option<Refusal>, Broken> {
+        let mut refusal = None;
+        while let Some(event) = self.smmu.next_event() {
+            let within = (address..address + WORD).contains(&event.address().raw());
+            if event.stream().0 != self.edu.requester || !within {
+                return Err(Broken::Unexpected(event));
+            }
+            refusal = Some(match event.kind() {
+                Event::TRANSLATION => Refusal::Translation,
+                Event::PERMISSION => Refusal::Permission,
+                _ => Refusal::Other,
+            });
+        }
+        Ok(refusal)
+    }
+}
