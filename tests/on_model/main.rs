@@ -1,5 +1,9 @@
-//! The whole library on the model: engine, AArch64 and its mailbox, judged by the oracle.
+//! The whole library on the model: engine, AArch64, SMMUv3 and mailbox, judged by the oracle.
 
+mod devices;
 mod faulty;
+mod iommu;
+mod mailbox;
+mod properties;
 mod rig;
 mod stand_in;

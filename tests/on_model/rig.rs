@@ -2,13 +2,16 @@
 
 use crate::faulty::{Defect, Faulty};
 use std::sync::Arc;
+use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::arch::HardwareId;
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::{Aarch64, Config};
 use tlb_shootdown::dma::DmaBarriers;
+use tlb_shootdown::error::Incomplete;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
+use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::{CpuFeatures, CpuPort, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::platform::{ModelBarriers, ModelPlatform};
@@ -118,6 +121,10 @@ impl Rig {
     pub(crate) fn returned(&self, process: &Process) {
         self.model.returned(process.tables.root(), 0, u64::MAX);
     }
+
+    pub(crate) fn sink(&self) -> Sink {
+        Sink(self.model.clone())
+    }
 }
 
 fn config(parts: &Parts) -> Config {
@@ -129,4 +136,21 @@ fn config(parts: &Parts) -> Config {
         config = config.wide_asids();
     }
     config
+}
+
+/// Frees frames and tables of the machine.
+pub(crate) struct Sink(Model);
+
+impl FrameSink<1> for Sink {
+    fn release_frame(&self, base: PhysAddr, _size: PageSize) {
+        self.0.free(base.raw());
+    }
+
+    fn release_table(&self, base: PhysAddr) {
+        self.0.free(base.raw());
+    }
+
+    fn quarantine(&self, _items: &[Item], error: &Incomplete<1>) {
+        panic!("nothing times out here: {error:?}");
+    }
 }

@@ -1,0 +1,131 @@
+//! The library's SMMUv3 on the model, with devices that share processes' tables.
+
+use crate::rig::{Platform, Process, Rig};
+use tlb_shootdown::address::PhysAddr;
+use tlb_shootdown::iommu::smmuv3::{
+    AsidSource, Cacheability, Completion, Config, Context, Granule, Memory, Shareability, Smmu,
+    StreamId, StreamSetup, SubstreamId, TableUpdates, TranslationConfig,
+};
+use tlb_shootdown::lock::IrqTicketLock;
+use tlb_shootdown::notifier::Attachment;
+use tlb_shootdown::platform::Platform as _;
+use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown_model::platform::ModelBarriers;
+use tlb_shootdown_model::smmuv3::{DeviceOptions, DevicePort, SmmuOptions, SmmuPort};
+
+pub(crate) type Driver = Smmu<SmmuPort, ModelBarriers, IrqTicketLock<Platform>>;
+
+/// One SMMU, driven by the library.
+pub(crate) struct Iommu {
+    pub(crate) driver: &'static Driver,
+    pub(crate) port: SmmuPort,
+    platform: &'static Platform,
+}
+
+/// A process attached to a context of a device.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) key: AttachKey,
+    pub(crate) attachment: Attachment,
+}
+
+/// log2 of the substreams of each device.
+const SUBSTREAM_BITS: u8 = 3;
+
+impl Iommu {
+    pub(crate) fn new(rig: &Rig, options: SmmuOptions, completion: Completion) -> Self {
+        let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
+        let model = &rig.model;
+        let port = model.add_smmu(options);
+        let memory = Memory {
+            commands: model.share(16 * 16, 0x1000),
+            streams: model.share(64 * 16, 0x1000),
+            events: None,
+            message: (completion == Completion::Msi).then(|| model.share(8, 8)),
+        };
+        let config = Config {
+            completion,
+            ..Config::new()
+        };
+        let barriers = ModelBarriers::new(model.clone());
+        let lock = IrqTicketLock::new(platform);
+        let driver = Driver::new(port.clone(), barriers, lock, memory, config).unwrap();
+        let driver: &'static Driver = Box::leak(Box::new(driver));
+        driver.init(&mut patience(platform)).unwrap();
+        Self {
+            driver,
+            port,
+            platform,
+        }
+    }
+
+    /// A device whose contexts are all empty yet.
+    pub(crate) fn add_device(&self, stream: u32, options: DeviceOptions) -> DevicePort {
+        let device = self.port.add_device(stream, options);
+        let setup = StreamSetup {
+            stream: StreamId(stream),
+            contexts: self.port.model().share(64 << SUBSTREAM_BITS, 0x1000),
+            substream_bits: SUBSTREAM_BITS,
+            ats: options.ats.then_some(12 + options.stu),
+        };
+        self.driver
+            .add_stream(setup, &mut patience(self.platform))
+            .unwrap();
+        device
+    }
+
+    /// Lets the device use the process's table, in this substream or without one.
+    pub(crate) fn attach(
+        &self,
+        rig: &Rig,
+        process: &Process,
+        stream: u32,
+        substream: Option<u32>,
+    ) -> Attached {
+        let context = Context {
+            stream: StreamId(stream),
+            substream: substream.map(|raw| SubstreamId::new(raw).unwrap()),
+        };
+        let translation = translation(process.tables.root());
+        let key = self
+            .driver
+            .attach(&[context], &translation, &mut patience(self.platform))
+            .unwrap();
+        let attachment = rig.engine.attach(&process.space, self.driver, key).unwrap();
+        Attached { key, attachment }
+    }
+
+    /// Takes the table away again.
+    pub(crate) fn detach(&self, rig: &Rig, process: &Process, attached: Attached) {
+        self.driver
+            .detach(attached.key, &mut patience(self.platform))
+            .unwrap();
+        rig.engine
+            .detach(&process.space, attached.attachment)
+            .unwrap();
+    }
+}
+
+fn translation(root: u64) -> TranslationConfig {
+    TranslationConfig {
+        root: PhysAddr::new(root),
+        t0sz: 16,
+        granule: Granule::Kib4,
+        ips: 5,
+        mair: 0xff,
+        shareability: Shareability::Inner,
+        inner: Cacheability::WriteBack,
+        outer: Cacheability::WriteBack,
+        updates: TableUpdates::Software,
+        asid: AsidSource::Private,
+    }
+}
+
+fn patience(platform: &'static Platform) -> impl FnMut() -> bool {
+    let mut turns = 0;
+    move || {
+        platform.relax();
+        turns += 1;
+        turns < 10_000
+    }
+}
