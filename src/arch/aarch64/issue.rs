@@ -76,7 +76,7 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
             range::Operation::Page(_) => form.by_address(&self.instructions, raw),
             range::Operation::Range { .. } => form.by_range(&self.instructions, raw),
         }
-        cost.invalidations += 1;
+        count(&mut cost.invalidations);
     }
 
     pub(super) fn by_asid(&self, raw: u64, reach: Reach, cost: &mut Cost) {
@@ -84,8 +84,13 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
             Reach::Local => self.instructions.tlbi_aside1(raw),
             Reach::Broadcast => self.instructions.tlbi_aside1is(raw),
         }
-        cost.invalidations += 1;
+        count(&mut cost.invalidations);
     }
+}
+
+/// Counts up to the end and no further: the counters are the caller's.
+pub(super) fn count(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
 }
 
 /// The size of the smallest entry in the range, and the level of all its leaf entries where the caller knows their size.

@@ -2,7 +2,7 @@
 
 use super::features::Identity;
 use super::instructions::Instructions;
-use super::issue::Form;
+use super::issue::{Form, count};
 use super::{Aarch64, AsidSlot, operand};
 use crate::address::{PageRange, RangeError};
 use crate::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
@@ -45,7 +45,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             Reach::Local => self.instructions.dsb_nshst(),
             Reach::Broadcast => self.instructions.dsb_ishst(),
         }
-        cost.store_barriers += 1;
+        count(&mut cost.store_barriers);
     }
 
     fn hardware_id(&self, space: &AsidSlot) -> Option<HardwareId> {
@@ -66,7 +66,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             reach,
         };
         if !self.by_pages(form, id, pages, entries, cost) {
-            cost.escalations += 1;
+            count(&mut cost.escalations);
             self.flush_tlb_space(id, reach, cost);
         }
     }
@@ -94,7 +94,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
         // The operations on every ASID have no ASID field.
         let none = HardwareId(0);
         if !self.by_pages(form, none, pages, entries, cost) {
-            cost.escalations += 1;
+            count(&mut cost.escalations);
             self.flush_tlb_all(reach, cost);
         }
     }
@@ -104,7 +104,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             Reach::Local => self.instructions.tlbi_vmalle1(),
             Reach::Broadcast => self.instructions.tlbi_vmalle1is(),
         }
-        cost.invalidations += 1;
+        count(&mut cost.invalidations);
     }
 
     fn complete(&self, half: Half, reach: Reach, cost: &mut Cost) {
@@ -112,13 +112,13 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             Reach::Local => self.instructions.dsb_nsh(),
             Reach::Broadcast => self.instructions.dsb_ish(),
         }
-        cost.completion_barriers += 1;
+        count(&mut cost.completion_barriers);
         if reach == Reach::Broadcast && self.errata.repeat_tlbi() {
             // Any operation will do; this one names ASID 0, which has no entries.
             self.instructions.tlbi_vale1is(0);
             self.instructions.dsb_ish();
-            cost.invalidations += 1;
-            cost.completion_barriers += 1;
+            count(&mut cost.invalidations);
+            count(&mut cost.completion_barriers);
         }
         if half == Half::Kernel {
             self.instructions.isb();
@@ -149,6 +149,6 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 
     fn before_migration(&self, cost: &mut Cost) {
         self.instructions.dsb_ish();
-        cost.completion_barriers += 1;
+        count(&mut cost.completion_barriers);
     }
 }
