@@ -135,5 +135,9 @@ fn promise_02_errata_are_the_union_and_reach_late_cpus() {
     // Its own barrier, before any walk that a flush may be about.
     assert_eq!(machine.instructions().take(), [bare("dsb ish")]);
     machine.instructions().identify_as(of(0x411f_d070));
+    machine
+        .join(CpuId::new(2))
+        .expect("a CPU without the erratum");
+    machine.instructions().take();
     assert_eq!(completion(&machine, Reach::Broadcast).len(), 3);
 }

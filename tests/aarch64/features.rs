@@ -72,6 +72,25 @@ fn promise_03_sealed_without_cpus_uses_nothing() {
     assert_eq!(machine.asid_bits(), 8);
 }
 
+/// The hint of a range is part of FEAT_TLBIRANGE, that of a page is a feature of its own: 33 pages without FEAT_TTL.
+#[test]
+fn promise_08_ranges_are_hinted_without_feat_ttl() {
+    let no_ttl = Identification {
+        mmfr2: 0,
+        ..Identification::FULL
+    };
+    let range = pages(0x4000_0000, 33 << 12, PageSize::KIB_4);
+    let leaf = leaf_of(PageSize::KIB_4);
+    let (executed, _) = flush_user(&sealed(&[no_ttl]), 5, &range, leaf, Reach::Broadcast);
+    assert_eq!(
+        tlbis(&executed),
+        [
+            on("tlbi rvale1is", 0x0005_47e0_0004_0000),
+            on("tlbi vale1is", 0x0005_0000_0004_0020)
+        ]
+    );
+}
+
 /// ISAR0.TLB\[59:56\] = 1 is the outer shareable forms alone.
 #[test]
 fn promise_03_outer_shareable_forms_are_not_range_forms() {
