@@ -21,7 +21,7 @@ pub(crate) fn all_features() -> Tally {
     cargo_test(
         "all features",
         cargo
-            .args(["test", "--no-fail-fast", "--lib"])
+            .args(["test", "--no-fail-fast", "--tests"])
             .args(package),
     )
 }
