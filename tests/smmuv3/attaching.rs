@@ -139,6 +139,8 @@ fn promise_02_a_detaching_space_is_found_until_it_is_gone() {
     assert_eq!(timeout, Err(AttachError::Timeout(Some(key))));
     let (_, cost) = start(&bench, key, pages(0, 0x1000));
     assert_eq!(cost.commands, 2, "still told");
+    let again = bench.smmu.install(key, &mut turns(&bench.lock, 5));
+    assert_eq!(again, Err(AttachError::Released));
     bench.fake.pace(Pace::AtRead(1));
     bench.detach(key);
     bench.fake.take_log();
@@ -347,4 +349,54 @@ fn a_queue_too_small_for_a_space_refuses_it() {
         .smmu
         .attach(&three, &translation(), &mut turns(&bench.lock, 10));
     assert_eq!(refused, Err(AttachError::QueueTooSmall));
+}
+
+/// The engine is told of the key between the two: from then on no flush is missed, and nothing was walked before.
+#[test]
+fn promise_02_reserve_comes_before_the_engine_and_install_after() {
+    let bench = Bench::usual();
+    let contexts = bench.add_stream(5, None);
+    bench.fake.take_log();
+    let key = bench
+        .smmu
+        .reserve(&[context(5, Some(1))], &translation())
+        .unwrap();
+    assert_eq!(words::<1>(contexts.wrapping_add(8)), [0]);
+    assert!(bench.fake.take_log().is_empty());
+    let (fence, cost) = start(&bench, key, pages(0, 0x1000));
+    assert_eq!(cost.commands, 1);
+    assert_eq!(finish(&bench, fence), Ok(()));
+    bench.fake.take_log();
+    for _ in 0..2 {
+        bench
+            .smmu
+            .install(key, &mut turns(&bench.lock, 10))
+            .unwrap();
+        assert_eq!(
+            words::<1>(contexts.wrapping_add(8)),
+            [0x0001_e205_c000_3510]
+        );
+        assert_eq!(bench.fake.take_log(), [[0x5_0000_1005, 1], [0x46, 0]]);
+    }
+    bench.detach(key);
+    let stale = bench.smmu.install(key, &mut turns(&bench.lock, 10));
+    assert_eq!(stale, Err(AttachError::UnknownKey));
+}
+
+/// The address space ended between the two: it must not be walked after all.
+#[test]
+fn promise_10_a_released_space_is_not_installed() {
+    let bench = Bench::usual();
+    let contexts = bench.add_stream(5, None);
+    let key = bench
+        .smmu
+        .reserve(&[context(5, Some(1))], &translation())
+        .unwrap();
+    let mut cost = Cost::ZERO;
+    bench.smmu.release(key, &mut cost).unwrap();
+    assert_eq!(finish(&bench, bench.smmu.seal(&mut cost)), Ok(()));
+    let refused = bench.smmu.install(key, &mut turns(&bench.lock, 10));
+    assert_eq!(refused, Err(AttachError::Released));
+    assert_eq!(words::<1>(contexts.wrapping_add(8)), [0]);
+    bench.detach(key);
 }

@@ -33,7 +33,7 @@ fn promise_05_full_ring_loses_nothing() {
                     assert!(bench.fake.inner().log.len() > running, "no progress");
                 }
                 sent += 1;
-                if sent % 3 == 0 {
+                if sent.is_multiple_of(3) {
                     fences.push(bench.smmu.seal(&mut cost));
                 }
             }

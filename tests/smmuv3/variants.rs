@@ -74,7 +74,7 @@ fn promise_05_recovery_under_completion_by_message() {
         (false, Ok(())),
     ] {
         let bench = by_message();
-        bench.add_stream(2, Some(12));
+        bench.add_stream(2, None);
         let key = bench.attach(&[(1, Some(1))]);
         let other = bench.attach(&[(2, Some(1))]);
         bench.fake.inner().dead.insert(1);
@@ -82,7 +82,7 @@ fn promise_05_recovery_under_completion_by_message() {
         if !dead {
             bench.fake.inner().dead.clear();
         }
-        // Open beside the recovery, and sealed after it: its own CMD_SYNC carries a message.
+        // Open beside the recovery, whose CMD_SYNCs complete it without a message: its seal sends one all the same.
         let mut cost = Cost::ZERO;
         bench
             .smmu

@@ -21,7 +21,8 @@ where
     B: DmaBarriers,
     L: RingLock,
 {
-    /// Attaches an address space to contexts of devices; they translate by it from then on.
+    /// [`Self::reserve`] and [`Self::install`] in one, where no flush of the address space can run meanwhile: before its first
+    /// mapping, or under a lock of the kernel's that keeps its page table still.
     ///
     /// # Errors
     /// [`AttachError`]. After [`AttachError::Timeout`] with a key, and [`AttachError::Failed`], the address space is attached
@@ -32,20 +33,47 @@ where
         translation: &TranslationConfig,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<AttachKey, AttachError> {
+        let key = self.reserve(contexts, translation)?;
+        self.install(key, wait)?;
+        Ok(key)
+    }
+
+    /// Takes places for an address space in contexts of devices, and the key for it. No device translates by it yet.
+    ///
+    /// The order that loses no flush: reserve; attach the key to the address space in the engine; [`Self::install`].
+    ///
+    /// # Errors
+    /// [`AttachError`], never [`AttachError::Timeout`] nor [`AttachError::Failed`]: nothing waits for the SMMU.
+    pub fn reserve(
+        &self,
+        contexts: &[Context],
+        translation: &TranslationConfig,
+    ) -> Result<AttachKey, AttachError> {
         self.check_translation(translation)?;
-        let (index, key) = self.locked(|l| l.list_space(contexts, translation))?;
+        let key = self.locked(|l| l.list_space(contexts, translation))?;
         // The list is visible before any table entry: pairs with the barrier between a flusher's page-table store and its look
         // at the list.
         self.hardware().barriers.publish_tables();
-        self.locked(|l| l.install_contexts(index, translation));
-        let commands = contexts.len() as u64;
-        self.run(wait, commands, &mut |l| {
-            if l.state.space(key).is_some() {
+        Ok(key)
+    }
+
+    /// Lets the devices translate by an address space that has its places. Idempotent.
+    ///
+    /// # Errors
+    /// [`AttachError::UnknownKey`], [`AttachError::Released`]; [`AttachError::Timeout`] and [`AttachError::Failed`], after which
+    /// the devices may translate by it.
+    pub fn install(
+        &self,
+        key: AttachKey,
+        wait: &mut dyn FnMut() -> bool,
+    ) -> Result<(), AttachError> {
+        let contexts = self.locked(|l| l.install_contexts(key))?;
+        self.run(wait, contexts, &mut |l| {
+            if let Some((index, _)) = l.state.space(key) {
                 l.put_cfgi_cds(index);
             }
         })
-        .map_err(|halt| halt.into_attach(Some(key)))?;
-        Ok(key)
+        .map_err(|halt| halt.into_attach(Some(key)))
     }
 
     /// Detaches an address space: afterwards no device walks it and nothing is cached from it. Does nothing for a key that names
@@ -139,7 +167,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         &mut self,
         contexts: &[Context],
         translation: &TranslationConfig,
-    ) -> Result<(usize, AttachKey), AttachError> {
+    ) -> Result<AttachKey, AttachError> {
         self.check_contexts(contexts)?;
         let (asid, shared) = self.choose_asid(translation.asid)?;
         let free_bindings = self
@@ -163,6 +191,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 shared,
                 granule: translation.granule,
                 va_bits: 64 - translation.t0sz,
+                descriptor: ContextDescriptor::new(translation, asid, shared),
+                released: false,
             });
         }
         for context in contexts {
@@ -178,7 +208,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 });
             }
         }
-        Ok((index, key))
+        Ok(key)
     }
 
     fn check_contexts(&self, contexts: &[Context]) -> Result<(), AttachError> {
@@ -245,29 +275,29 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    fn install_contexts(&mut self, index: usize, translation: &TranslationConfig) {
-        let Some(space) = self
-            .state
-            .spaces
-            .get(index)
-            .and_then(|space| space.attached)
-        else {
-            return;
-        };
-        let descriptor = ContextDescriptor::new(translation, space.asid, space.shared);
+    /// Makes an address space's descriptors valid; gives their number.
+    fn install_contexts(&mut self, key: AttachKey) -> Result<u64, AttachError> {
+        let (index, space) = self.state.space(key).ok_or(AttachError::UnknownKey)?;
+        if space.released {
+            return Err(AttachError::Released);
+        }
+        let mut contexts = 0;
         for (binding, stream) in self.state.contexts_of(index) {
             stream.contexts.install(
                 binding.context(),
-                &descriptor,
+                &space.descriptor,
                 &self.hw.barriers,
                 self.hw.features.coherent,
             );
+            contexts += 1;
         }
+        Ok(contexts)
     }
 
-    /// Makes an address space's descriptors invalid; it stays in the list.
+    /// Makes an address space's descriptors invalid, for good; it stays in the list.
     fn unlink_contexts(&mut self, key: AttachKey) -> Option<Size> {
         let (index, _) = self.state.space(key)?;
+        self.mark_released(index);
         let mut size = Size::default();
         for (binding, stream) in self.state.contexts_of(index) {
             stream.contexts.clear(

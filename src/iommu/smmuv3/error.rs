@@ -65,6 +65,10 @@ pub enum AttachError {
     InUse,
     /// The context number is beyond the stream's context table, or names context 0 as a substream.
     UnknownContext,
+    /// The key names no address space.
+    UnknownKey,
+    /// The address space was released.
+    Released,
     /// The device was cut off after it failed to answer.
     Quarantined,
     /// Every slot for streams, address spaces or contexts is taken.
@@ -118,6 +122,8 @@ impl fmt::Display for AttachError {
             Self::UnknownStream => f.write_str("no such stream"),
             Self::InUse => f.write_str("the stream or context is in use"),
             Self::UnknownContext => f.write_str("no such context"),
+            Self::UnknownKey => f.write_str("the key names no address space"),
+            Self::Released => f.write_str("the address space was released"),
             Self::Quarantined => f.write_str("the device has been cut off"),
             Self::NoSlot => f.write_str("every slot is taken"),
             Self::AsidInUse => f.write_str("no ASID is free"),

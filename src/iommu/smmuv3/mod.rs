@@ -3,8 +3,8 @@
 //! # Use
 //! 1. [`Smmu::new`] with the register block, memory and a [`Config`]; [`Smmu::init`].
 //! 2. [`Smmu::add_stream`] for each device.
-//! 3. [`Smmu::attach`] for each address space, which gives the [`AttachKey`] for the engine.
-//! 4. [`Smmu::detach`], [`Smmu::remove_stream`], [`Smmu::disable`].
+//! 3. For each address space [`Smmu::reserve`], which gives the [`AttachKey`] to attach in the engine; then [`Smmu::install`].
+//! 4. After the engine's detach [`Smmu::detach`], [`Smmu::remove_stream`], [`Smmu::disable`].
 //!
 //! In between the engine drives it as a [`SecondaryTlb`]: one shootdown is one submission with one doorbell,
 //! `[TLBI.., CMD_SYNC]`, and with device TLBs `[TLBI.., CMD_SYNC, ATC_INV.., CMD_SYNC]`. What follows a CMD_SYNC does not start

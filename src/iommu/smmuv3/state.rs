@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::config::{Completion, Config};
-use super::context::ContextTable;
+use super::context::{ContextDescriptor, ContextTable};
 use super::event::EventQueue;
 use super::features::Features;
 use super::ids::{Asid, Granule, StreamId, SubstreamId};
@@ -37,6 +37,9 @@ pub(super) struct AttachedSpace {
     pub(super) shared: bool,
     pub(super) granule: Granule,
     pub(super) va_bits: u8,
+    pub(super) descriptor: ContextDescriptor,
+    /// Its walks were ended for good.
+    pub(super) released: bool,
 }
 
 /// One context of one stream, and the address space that it uses.

@@ -136,6 +136,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 self.hw.features.coherent,
             );
         }
+        self.mark_released(index);
         if self.state.stopped.is_some() {
             return Ok(());
         }
@@ -150,6 +151,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.put(asid);
         self.remember_atcs(index, &mut whole);
         Ok(())
+    }
+
+    /// Its contexts are not installed any more.
+    pub(super) fn mark_released(&mut self, index: usize) {
+        let space = self.state.spaces.get_mut(index);
+        if let Some(space) = space.and_then(|space| space.attached.as_mut()) {
+            space.released = true;
+        }
     }
 
     /// CFGI_CD for every context of an address space.
