@@ -25,10 +25,12 @@ fn completion(machine: &Machine, reach: Reach) -> Vec<Executed> {
 }
 
 /// MIDR_EL1 is implementer\[31:24\], variant\[23:20\], 0xf, part\[15:4\], revision\[3:0\]. Sources: each core's Technical Reference
-/// Manual and GCC's `aarch64-cores.def`; the revisions from the errata notices and Linux' `silicon-errata.rst`.
+/// Manual and LLVM's `TargetParser/Host.cpp` (Linux' `cputype.h` for Cobalt, Kryo and Falkor v1); the revisions from the errata
+/// notices and Linux' `cpu_errata.c`.
 const AFFECTED: &[(&str, u64)] = &[
-    ("Cortex-A55 r0p0, first", 0x410f_d050),
-    ("Cortex-A55 r2p0, last", 0x412f_d050),
+    ("Cortex-A55 r0p0", 0x410f_d050),
+    ("Cortex-A55 r2p0", 0x412f_d050),
+    ("Cortex-A55 r2p1", 0x412f_d051),
     ("Cortex-A510 r0p0, first", 0x410f_d460),
     ("Cortex-A510 r1p1, last", 0x411f_d461),
     ("Cortex-A76 r0p0", 0x410f_d0b0),
@@ -64,7 +66,6 @@ const AFFECTED: &[(&str, u64)] = &[
 
 const UNAFFECTED: &[(&str, u64)] = &[
     ("Cortex-A53", 0x410f_d034),
-    ("Cortex-A55 r2p1", 0x412f_d051),
     ("Cortex-A57", 0x411f_d070),
     ("Cortex-A72", 0x410f_d083),
     ("Cortex-A510 r1p2", 0x411f_d462),

@@ -20,13 +20,13 @@ const NVIDIA: u64 = 0x4e;
 const QUALCOMM: u64 = 0x51;
 const MICROSOFT: u64 = 0x6d;
 
-/// Part numbers: the MIDR_EL1 description in each core's Technical Reference Manual; second source the CPU tables of GCC
-/// (`aarch64-cores.def`) and of LLVM (`TargetParser/Host.cpp`), or the kernel's `cputype.h` where those do not list the core.
-/// Errata: Arm's Software Developer Errata Notices, and Linux' `Documentation/arch/arm64/silicon-errata.rst`.
+/// Part numbers: the MIDR_EL1 description in each core's Technical Reference Manual; second source LLVM's list of host CPUs
+/// (`TargetParser/Host.cpp`), or Linux' `cputype.h` for the parts that LLVM does not name. Errata: Arm's Software Developer Errata
+/// Notices; second source Linux' `silicon-errata.rst` and `cpu_errata.c`.
 #[rustfmt::skip]
 const REPEAT_TLBI: &[Affected] = &[
-    // 2441007, r0p0 to r2p0
-    revisions(ARM, 0xd05, 0x00, 0x20), // Cortex-A55
+    // 2441007, all revisions
+    every(ARM, 0xd05), // Cortex-A55
     // 2441009, r0p0 to r1p1
     revisions(ARM, 0xd46, 0x00, 0x11), // Cortex-A510
     // 4118414 (CVE-2025-10263), all revisions; on Cortex-A76 it includes 1286807
