@@ -14,6 +14,7 @@
 //! | when | what |
 //! |---|---|
 //! | a CPU starts, stops | [`cpu_online`](shootdown::Shootdown::cpu_online), [`cpu_offline`](shootdown::Shootdown::cpu_offline) |
+//! | the CPUs of an AArch64 machine have started | [`seal_features`](arch::aarch64::Aarch64::seal_features) |
 //! | a process begins, ends | [`new_space`](shootdown::Shootdown::new_space), [`retire`](shootdown::Shootdown::retire) |
 //! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), [`before_migration`](shootdown::Shootdown::before_migration) |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |
