@@ -40,6 +40,17 @@ struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; cpus::COUNT]>);
 // SAFETY: each CPU uses its own stack, and `boot.s` alone names them.
 unsafe impl Sync for Stacks {}
 
+/// Whether every stack has room left at its end, which is zero until it is used. There is no guard page: an overflow shows
+/// as damage elsewhere.
+pub(crate) fn stacks_have_room() -> bool {
+    (0..cpus::COUNT).all(|cpu| {
+        // SAFETY: the first bytes of a stack of this many.
+        let end = unsafe { STACKS.0.get().cast::<u8>().add(cpu * STACK_SIZE) };
+        // SAFETY: aligned like the stack itself; whatever is there is a number.
+        unsafe { end.cast::<[u64; 8]>().read_volatile() == [0; 8] }
+    })
+}
+
 static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; cpus::COUNT]));
 
 global_asm!(

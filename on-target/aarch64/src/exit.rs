@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::fmt::Write;
 use core::panic::PanicInfo;
 
+use crate::boot::stacks_have_room;
 use crate::console::Console;
 
 /// SYS_EXIT (Arm semihosting, 6.4).
@@ -27,5 +28,8 @@ pub fn exit(status: u64) -> ! {
 fn panic(info: &PanicInfo<'_>) -> ! {
     // The console takes everything.
     let _ = writeln!(Console, "{info}");
+    if !stacks_have_room() {
+        let _ = writeln!(Console, "a stack has overflowed: look there first");
+    }
     exit(ABORTED)
 }

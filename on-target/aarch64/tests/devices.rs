@@ -145,6 +145,41 @@ mod tests {
     }
 
     #[test]
+    fn promise_09_a_spurious_fault_is_repaired_here_and_told_to_no_device() {
+        let mut machine = machine();
+        let read_only = Mapping {
+            frame: Frame(0),
+            rights: Rights::ReadOnly,
+        };
+        machine.change(PAGE, Some(read_only)).expect("a store");
+        machine.fill(Frame(0), 5);
+        let seen = machine
+            .read(Observer::Device, PAGE)
+            .expect("the device works");
+        assert_eq!(seen, Access::Done(5));
+        machine.change(PAGE, to(0)).expect("a store");
+        let page = VirtAddr::new(ADDRESS);
+        let cost = ENGINE
+            .fix_spurious_fault(machine.space(), page, PageSize::KIB_4)
+            .expect("a user address");
+        assert_eq!(
+            (cost.invalidations, cost.commands, cost.doorbells),
+            (1, 0, 0)
+        );
+        let denied = Access::Refused(Refusal::Permission);
+        assert_eq!(
+            device_writes(&mut machine, 1),
+            denied,
+            "the repair is not the upgrade's notice"
+        );
+        let cost = machine
+            .flush(Flush::Upgrade(PAGE))
+            .expect("the SMMU answers");
+        assert_eq!((cost.commands, cost.doorbells), (1, 1));
+        assert_eq!(device_writes(&mut machine, 2), Access::Done(2));
+    }
+
+    #[test]
     fn promise_11_other_pages_keep_their_entries() {
         let mut machine = machine();
         machine.change(OTHER_PAGE, to(1)).expect("a store");
