@@ -24,9 +24,9 @@ fn completion(machine: &Machine, reach: Reach) -> Vec<Executed> {
     machine.instructions().take()
 }
 
-/// MIDR_EL1 is implementer\[31:24\], variant\[23:20\], 0xf, part\[15:4\], revision\[3:0\]. Sources: each core's Technical Reference
-/// Manual and LLVM's `TargetParser/Host.cpp` (Linux' `cputype.h` for Cobalt, Kryo and Falkor v1); the revisions from the errata
-/// notices and Linux' `cpu_errata.c`.
+/// MIDR_EL1 is implementer\[31:24\], variant\[23:20\], 0xf, part\[15:4\], revision\[3:0\]. Sources:
+/// Linux' `cputype.h` and LLVM's `TargetParser/Host.cpp` (the former alone for Cobalt, Kryo and Falkor v1); the revisions from
+/// Linux' `arm64_repeat_tlbi_list`.
 const AFFECTED: &[(&str, u64)] = &[
     ("Cortex-A55 r0p0", 0x410f_d050),
     ("Cortex-A55 r2p0", 0x412f_d050),

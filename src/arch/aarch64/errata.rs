@@ -20,9 +20,9 @@ const NVIDIA: u64 = 0x4e;
 const QUALCOMM: u64 = 0x51;
 const MICROSOFT: u64 = 0x6d;
 
-/// Part numbers: the MIDR_EL1 description in each core's Technical Reference Manual; second source LLVM's list of host CPUs
-/// (`TargetParser/Host.cpp`), or Linux' `cputype.h` for the parts that LLVM does not name. Errata: Arm's Software Developer Errata
-/// Notices; second source Linux' `silicon-errata.rst` and `cpu_errata.c`.
+/// Sources: Linux' `cputype.h` for part numbers and its `arm64_repeat_tlbi_list` (`cpu_errata.c`) for revisions; second source for the
+/// parts LLVM's list of host CPUs (`TargetParser/Host.cpp`), which does not name Kryo, Falkor v1 and Cobalt, and for the errata
+/// Linux' `silicon-errata.rst` and Kconfig texts.
 #[rustfmt::skip]
 const REPEAT_TLBI: &[Affected] = &[
     // 2441007, all revisions
