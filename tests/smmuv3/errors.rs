@@ -358,3 +358,22 @@ fn promise_12_an_unresponsive_smmu_is_pending_for_ever_and_nothing_panics() {
         }
     }
 }
+
+/// The next device in the same place fails for itself alone.
+#[test]
+fn an_old_fence_is_not_charged_for_a_newer_device() {
+    let (bench, keys) = three_devices();
+    bench.fake.inner().dead.extend([2, 9]);
+    let (old, _) = start(&bench, keys[1], pages(0x1000, 0x2000));
+    assert_eq!(finish(&bench, old), dead(2));
+    bench.detach(keys[1]);
+    bench
+        .smmu
+        .remove_stream(StreamId(2), &mut turns(&bench.lock, 10))
+        .unwrap();
+    bench.add_stream(9, Some(12));
+    let key = bench.attach(&[(9, Some(1))]);
+    let (new, _) = start(&bench, key, pages(0x1000, 0x2000));
+    assert_eq!(finish(&bench, new), dead(9));
+    assert_eq!(finish(&bench, old), Ok(()));
+}

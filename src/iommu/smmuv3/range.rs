@@ -184,8 +184,7 @@ impl Iterator for Spans {
                     .trailing_zeros()
                     .min(u32::from(fields.max_scale()));
                 let chunk = (self.left >> scale) & 31;
-                self.take(chunk << scale, chunk << scale << granule.shift());
-                Span::granules(
+                let span = Span::granules(
                     addr,
                     granule,
                     chunk as u8,
@@ -193,8 +192,11 @@ impl Iterator for Spans {
                     level,
                     self.depth,
                     fields,
-                )
-                .or(Some(Span::single(addr, self.depth)))
+                );
+                // What the range form cannot say is one granule: that takes the single form.
+                let granules = if span.is_some() { chunk << scale } else { 1 };
+                self.take(granules, granules << granule.shift());
+                span.or(Some(Span::single(addr, self.depth)))
             }
         }
     }

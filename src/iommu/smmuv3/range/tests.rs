@@ -78,17 +78,27 @@ fn ranges() -> impl Strategy<Value = PageRange> {
     })
 }
 
+/// With and without a leaf size, which need not have to do with the stride.
 fn flushes() -> impl Strategy<Value = Flush> {
-    (ranges(), any::<bool>(), any::<bool>()).prop_map(|(range, leaf, known)| {
-        let mut flush = Flush::pages(range);
-        if leaf {
-            flush = flush.leaf_only();
-        }
-        if known {
-            flush = flush.leaf_size(range.stride());
-        }
-        flush
-    })
+    let leaf = prop::sample::select(std::vec![12u8, 14, 16, 21, 25, 29, 30, 34, 36, 42]);
+    (
+        ranges(),
+        any::<bool>(),
+        prop::option::of(leaf),
+        any::<bool>(),
+    )
+        .prop_map(|(range, leaf_only, size, as_stride)| {
+            let mut flush = Flush::pages(range);
+            if leaf_only {
+                flush = flush.leaf_only();
+            }
+            if as_stride {
+                flush = flush.leaf_size(range.stride());
+            } else if let Some(shift) = size {
+                flush = flush.leaf_size(PageSize::from_shift(shift).unwrap());
+            }
+            flush
+        })
 }
 
 fn range_of(flush: &Flush) -> PageRange {
