@@ -1,7 +1,7 @@
 //! Set-up: order, registers, and memory that cannot be used.
 
 use crate::fake::{
-    Barriers, Bench, Fake, Ids, Lock, TestSmmu, memory, region, region_off_by, turns,
+    Barriers, Bench, Fake, Ids, Lock, Pace, TestSmmu, memory, region, region_off_by, turns,
 };
 use tlb_shootdown::iommu::smmuv3::{
     Completion, Config, InitError, MemoryError, Regime, Smmu, Unsupported,
@@ -110,6 +110,10 @@ fn promise_12_a_silent_smmu_times_out_by_the_callers_clock() {
     .unwrap();
     assert_eq!(smmu.init(&mut turns(&lock, 10)), Err(InitError::Timeout));
     fake.inner().acknowledges = true;
+    // Up, but its queue does not move.
+    fake.pace(Pace::Stalled);
+    assert_eq!(smmu.init(&mut turns(&lock, 10)), Err(InitError::Timeout));
+    fake.pace(Pace::AtDoorbell);
     assert_eq!(smmu.init(&mut turns(&lock, 10)), Ok(()));
 }
 
@@ -237,4 +241,36 @@ fn switched_off_it_says_so_to_whoever_waits() {
         bench.smmu.init(&mut turns(&bench.lock, 10)),
         Err(InitError::Busy)
     );
+}
+
+#[test]
+fn before_its_bring_up_nothing_is_submitted() {
+    use tlb_shootdown::iommu::smmuv3::{AttachError, StreamId, StreamSetup};
+    use tlb_shootdown::secondary::SecondaryError;
+    let fake = Fake::new(Ids::usual());
+    let lock = Lock::default();
+    let smmu: TestSmmu = Smmu::new(
+        fake.clone(),
+        Barriers::of(&fake),
+        lock.clone(),
+        memory(8),
+        Config::new(),
+    )
+    .unwrap();
+    let setup = StreamSetup {
+        stream: StreamId(1),
+        contexts: region(64, 64),
+        substream_bits: 0,
+        ats: None,
+    };
+    let early = smmu.add_stream(setup, &mut turns(&lock, 10));
+    assert_eq!(
+        early,
+        Err(AttachError::Failed(SecondaryError::QueueStopped))
+    );
+    assert_eq!(fake.inner().register(0x98), 0);
+    smmu.init(&mut turns(&lock, 10)).unwrap();
+    smmu.remove_stream(StreamId(1), &mut turns(&lock, 10))
+        .unwrap();
+    fake.assert_rules_kept();
 }

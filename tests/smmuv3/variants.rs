@@ -82,7 +82,7 @@ fn promise_05_recovery_under_completion_by_message() {
         if !dead {
             bench.fake.inner().dead.clear();
         }
-        // Open beside the recovery, whose CMD_SYNCs complete it without a message: its seal sends one all the same.
+        // Open beside the recovery, whose CMD_SYNCs complete it without a message.
         let mut cost = Cost::ZERO;
         bench
             .smmu
@@ -230,8 +230,8 @@ fn the_double_issue_erratum_repeats_commands_with_their_sync() {
     bench.fake.assert_rules_kept();
 }
 
-/// Commands that wait for their seal are repeated from the ring, so they must not be written over although a set-up beside
-/// them has let the SMMU consume them.
+/// Commands that wait for their seal are repeated from the ring, so they must not be written over although set-ups beside
+/// them have let the SMMU consume them.
 #[test]
 fn a_repeat_finds_its_commands_although_others_went_ahead() {
     let config = Config {

@@ -119,8 +119,8 @@ where
     /// SMMU; `false` ends it.
     ///
     /// # Errors
-    /// [`InitError::Busy`] where it is up or coming up, or was switched off with commands outstanding; [`InitError::Timeout`],
-    /// [`InitError::Failed`].
+    /// [`InitError::Busy`] where it is up or coming up, or was switched off with commands outstanding and address spaces attached
+    /// that may wait for them; [`InitError::Timeout`] and [`InitError::Failed`], after which it may be called again.
     pub fn init(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), InitError> {
         self.locked(|l| l.start())?;
         let result = self.bring_up(wait);
@@ -217,17 +217,23 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     fn start(&mut self) -> Result<(), InitError> {
         let ring = &self.state.ring;
         let idle = ring.written() == ring.consumed() && !self.is_open();
-        if self.state.phase != Phase::Off || !idle {
+        let attached = self
+            .state
+            .spaces
+            .iter()
+            .any(|space| space.attached.is_some());
+        if self.state.phase != Phase::Off || (attached && !idle) {
             return Err(InitError::Busy);
         }
         self.state.phase = Phase::Starting;
-        self.state.stopped = None;
         Ok(())
     }
 
     /// Writes what can only be written while everything is off.
     fn program(&mut self) {
         let registers = &self.hw.registers;
+        self.state.discard_submissions();
+        self.state.stopped = None;
         self.acknowledge(self.active_errors());
         let attributes = if self.hw.features.coherent {
             registers::CR1_COHERENT

@@ -13,15 +13,6 @@ use crate::secondary::SecondaryError;
 const LONGEST_RUN: u64 = 63;
 
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
-    /// Free entries. Commands that will be issued a second time at their seal stay in place until then.
-    pub(super) fn free(&self) -> u64 {
-        let floor = match self.state.open_from {
-            Some(open) if self.hw.config.repeat_invalidations => open,
-            _ => u64::MAX,
-        };
-        self.state.ring.free_above(floor)
-    }
-
     /// Entries that a run of commands takes, with the CMD_SYNCs that an erratum forces into it.
     fn run_of(&self, commands: u64) -> u64 {
         if self.hw.features.sync_often {
@@ -31,7 +22,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    /// Entries that a seal takes after `open` commands and with `atcs` device invalidations.
+    /// Entries that a seal takes after `open` commands and with `atcs` device invalidations. Those that it repeats are read from
+    /// the ring as they are repeated, and with as many free entries none is written over before.
     fn seal_of(&self, open: u64, atcs: u64) -> u64 {
         let repeat = if self.hw.config.repeat_invalidations {
             open + 1
@@ -77,10 +69,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Whether that many entries are free, if need be after a look at the consumer.
     pub(super) fn has_room(&mut self, entries: u64) -> bool {
-        if self.free() < entries {
+        if self.state.ring.free() < entries {
             self.refresh_from_register();
         }
-        self.free() >= entries
+        self.state.ring.free() >= entries
     }
 
     /// Writes a command other than CMD_SYNC; the caller has made sure of the room.
@@ -116,7 +108,6 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 .unwrap_or(Command::sync()),
         };
         self.put_sync(command);
-        self.state.signalled = self.state.synced;
     }
 
     /// Writes a CMD_SYNC where commands follow the last one, so that what comes next starts after they are complete.

@@ -38,8 +38,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.close_run();
             devices = self.put_pending();
         }
-        // Every seal ends in a CMD_SYNC with the configured signal, its waiters look for nothing else.
-        if has_atcs || self.state.ring.written() > self.state.signalled {
+        // Where a CMD_SYNC stands at the end already, it is a set-up's, which signals as well, or a retry's, which is not over
+        // before CMDQ_CONS has shown it consumed.
+        if self.state.ring.written() > self.state.synced {
             self.put_last_sync();
         }
         self.state.open_from = None;

@@ -144,8 +144,6 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) completion: Completion,
     /// The position after the last CMD_SYNC.
     pub(super) synced: u64,
-    /// The position after the last CMD_SYNC that carries the configured signal.
-    pub(super) signalled: u64,
     /// The position of the first command that was queued and not yet sealed.
     pub(super) open_from: Option<u64>,
     /// The position after the last seal.
@@ -160,6 +158,7 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) streams: [Option<Stream>; SLOTS],
     pub(super) recovery: Option<Recovery>,
     pub(super) repeats: Repeats,
+    /// Why nothing is submitted any more, or not before the bring-up.
     pub(super) stopped: Option<SecondaryError>,
     pub(super) phase: Phase,
 }
@@ -189,7 +188,6 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             message,
             completion,
             synced: 0,
-            signalled: 0,
             open_from: None,
             sealed: 0,
             unproven: 0,
@@ -203,9 +201,21 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             streams: core::array::from_fn(|_| None),
             recovery: None,
             repeats: Repeats::default(),
-            stopped: None,
+            stopped: Some(SecondaryError::QueueStopped),
             phase: Phase::Off,
         }
+    }
+
+    /// Forgets what was submitted: for a queue that is off, with nothing attached that could wait for it.
+    pub(super) fn discard_submissions(&mut self) {
+        self.ring.discard();
+        self.synced = self.ring.written();
+        self.sealed = self.ring.written();
+        self.open_from = None;
+        self.pending = Pending::new();
+        self.unproven = 0;
+        self.recovery = None;
+        self.repeats = Repeats::default();
     }
 
     /// The slot and the attached space that a key names, unless it is stale.
