@@ -7,6 +7,33 @@
 //! It decodes raw operands and raw words with constants of its own, the manual's section beside each, and never imports the
 //! library's layout or encoders: a wrong bit shows as an entry that survives.
 //!
+//! ```
+//! use tlb_shootdown::arch::aarch64::instructions::Instructions;
+//! use tlb_shootdown_model::cpu::ModelInstructions;
+//! use tlb_shootdown_model::memory::{Mapping, descriptor::Rights};
+//! use tlb_shootdown_model::{Model, Temper};
+//!
+//! let model = Model::new(2, Temper::Late);
+//! let tables = model.tables();
+//! let frame = model.allocate(0x1000);
+//! tables.map(0, 0x4000, Mapping::page(frame, Rights::ReadOnly));
+//! // Stores wait in CPU 0's store buffer for a barrier.
+//! ModelInstructions::new(model.clone()).dsb_ishst();
+//!
+//! let cpu = model.cpu(1);
+//! cpu.run(tables.root(), 5);
+//! assert_eq!(cpu.read(0x4000), Ok(0));
+//!
+//! // Unmapped, and nobody invalidates: the CPU goes on using its entry.
+//! tables.unmap(0, 0x4000);
+//! assert_eq!(cpu.read(0x4000), Ok(0));
+//! assert_eq!(model.violations(), []);
+//!
+//! // Once a flush claims to be complete, the same is a violation.
+//! model.returned(tables.root(), 0x4000, 0x4fff);
+//! assert_ne!(model.violations(), []);
+//! ```
+//!
 //! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
 //! * [`cpu`]: CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier.
 //! * [`smmuv3`]: a lazy SMMUv3 with devices that may have TLBs of their own.

@@ -3,8 +3,10 @@
 mod rig;
 
 use rig::{LOG2, PAGE, Rig, SUBSTREAM, SYNC, TLBI_PAGE, get, put};
+use tlb_shootdown::arch::aarch64::instructions::Instructions;
 use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown_model::Temper;
+use tlb_shootdown_model::cpu::ModelInstructions;
 use tlb_shootdown_model::memory::Mapping;
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::oracle::{Holder, Violation};
@@ -464,6 +466,86 @@ fn a_fault_is_recorded_with_its_stream_and_address() {
             0,
         ]
     );
+}
+
+#[test]
+fn a_full_event_queue_says_that_records_were_lost() {
+    let rig = plain();
+    let events = rig.model.share(32 * 2, 0x1000);
+    rig.smmu.write64(0xa0, events.phys().raw() | 1);
+    rig.smmu.write32(0x20, 0b1101);
+    while rig.smmu.read32(0x24) != 0b1101 {}
+    for _ in 0..4 {
+        assert_eq!(rig.device.write(PAGE, 1), Err(DeviceFault::Permission));
+    }
+    // Two records, wrap bit set; OVFLG toggled once.
+    assert_eq!(rig.smmu.read32(0x1_00a8), 1 << 31 | 2);
+}
+
+/// An SMMU that snoops broadcasts, its device with the page cached, and the CPU's ASID 5 flushed everywhere.
+fn after_a_broadcast(aset: u64, ptm: u32) -> Rig {
+    let options = SmmuOptions {
+        btm: true,
+        ..SmmuOptions::default()
+    };
+    let mut rig = Rig::new(options, DeviceOptions::default());
+    // CR2 is written while SMMUEN is clear.
+    rig.smmu.write32(0x20, 1 << 3);
+    rig.smmu.write32(0x2c, ptm << 2);
+    rig.smmu.write32(0x20, 1 << 3 | 1);
+    while rig.smmu.read32(0x24) != 0b1001 {}
+    let context = get(&rig.contexts, 0) & !(1 << 47) | aset << 47;
+    put(&rig.contexts, 0, context);
+    rig.barriers.publish_tables();
+    rig.run(&[(0x04, 31), SYNC]);
+    upgraded(&rig);
+    let cpu = ModelInstructions::new(rig.model.clone());
+    cpu.tlbi_aside1is(5 << 48);
+    assert_eq!(rig.device.write(PAGE, 1), Err(DeviceFault::Permission));
+    cpu.dsb_ish();
+    rig
+}
+
+#[test]
+fn broadcasts_by_asid_reach_shared_contexts_alone_and_none_with_ptm() {
+    let device = |rig: Rig| rig.device.write(PAGE, 1);
+    assert_eq!(device(after_a_broadcast(0, 0)), Ok(()));
+    assert_eq!(
+        device(after_a_broadcast(1, 0)),
+        Err(DeviceFault::Permission)
+    );
+    assert_eq!(
+        device(after_a_broadcast(0, 1)),
+        Err(DeviceFault::Permission)
+    );
+}
+
+#[test]
+fn el2_entries_go_by_el2_commands_and_by_asid_with_e2h_alone() {
+    let options = SmmuOptions {
+        hyp: true,
+        ..SmmuOptions::default()
+    };
+    let el2_page = (0x0005_0000_0000_0022, PAGE);
+    for (e2h, expected) in [(1, Ok(())), (0, Err(DeviceFault::Permission))] {
+        let mut rig = Rig::new(options, DeviceOptions::default());
+        rig.smmu.write32(0x20, 1 << 3);
+        rig.smmu.write32(0x2c, e2h);
+        rig.smmu.write32(0x20, 1 << 3 | 1);
+        while rig.smmu.read32(0x24) != 0b1001 {}
+        // STE.STRW = EL2.
+        let strw = get(&rig.streams, 3 * 8 + 1) | 0b10 << 30;
+        put(&rig.streams, 3 * 8 + 1, strw);
+        rig.barriers.publish_tables();
+        rig.run(&[(0x04, 31), SYNC]);
+        upgraded(&rig);
+        rig.run(&[TLBI_PAGE, (0x0005_0000_0000_0011, 0), SYNC]);
+        assert_eq!(rig.device.write(PAGE, 1), Err(DeviceFault::Permission));
+        rig.run(&[el2_page, SYNC]);
+        assert_eq!(rig.device.write(PAGE, 1), expected);
+        rig.run(&[(0x20, 0), SYNC]);
+        assert_eq!(rig.device.write(PAGE, 1), Ok(()));
+    }
 }
 
 #[test]

@@ -33,12 +33,22 @@ pub(crate) struct Attached {
 const SUBSTREAM_BITS: u8 = 3;
 
 impl Iommu {
+    /// With a queue of 16 entries: small enough to be full often.
     pub(crate) fn new(rig: &Rig, options: SmmuOptions, completion: Completion) -> Self {
+        Self::with_queue(rig, options, completion, 16 * 16)
+    }
+
+    pub(crate) fn with_queue(
+        rig: &Rig,
+        options: SmmuOptions,
+        completion: Completion,
+        bytes: u64,
+    ) -> Self {
         let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
         let model = &rig.model;
         let port = model.add_smmu(options);
         let memory = Memory {
-            commands: model.share(16 * 16, 0x1000),
+            commands: model.share(bytes, 0x4000),
             streams: model.share(64 * 16, 0x1000),
             events: None,
             message: (completion == Completion::Msi).then(|| model.share(8, 8)),

@@ -1,5 +1,6 @@
 //! The whole library on the model: engine, AArch64, SMMUv3 and mailbox, judged by the oracle.
 
+mod bounds;
 mod devices;
 mod faulty;
 mod iommu;

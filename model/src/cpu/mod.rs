@@ -135,9 +135,6 @@ impl World {
             },
             overtakes: issuer.stores.is_on_its_way(broadcast),
         });
-        if broadcast {
-            self.snoop(&scope);
-        }
         self.trickle();
     }
 
@@ -193,7 +190,7 @@ impl World {
                 issued.barriers -= 1;
             }
             if issued.barriers == 0 {
-                self.apply(&issued.scope, &issued.pending);
+                self.apply(&issued);
             } else {
                 left.push(issued);
             }
@@ -239,9 +236,12 @@ impl World {
         });
     }
 
-    fn apply(&mut self, scope: &Scope, targets: &[usize]) {
-        for &target in targets {
-            self.cpus[target].tlb.invalidate(scope);
+    fn apply(&mut self, issued: &Issued) {
+        for &target in &issued.pending {
+            self.cpus[target].tlb.invalidate(&issued.scope);
+        }
+        if issued.broadcast {
+            self.snoop(&issued.scope);
         }
     }
 

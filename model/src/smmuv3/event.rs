@@ -1,7 +1,7 @@
 //! Event records (7.3) and the queue they are written to.
 
 use super::Smmu;
-use super::registers::EVENTQ_ABT;
+use super::registers::{EVENTQ_ABT, OVERFLOW};
 use super::translate::Request;
 use crate::world::Ground;
 
@@ -31,7 +31,11 @@ impl Smmu {
         let log2 = (registers.eventq_base as u32 & 0x1f).min(8);
         let (size, wrap) = (1_u32 << log2, (2_u32 << log2) - 1);
         let fill = registers.eventq_prod.wrapping_sub(registers.eventq_cons) & wrap;
-        if !registers.events_enabled() || fill >= size {
+        if !registers.events_enabled() {
+            return;
+        }
+        if fill >= size {
+            registers.lose_event();
             return;
         }
         let base = registers.eventq_base & 0x00ff_ffff_ffff_ffe0;
@@ -40,7 +44,8 @@ impl Smmu {
             registers.raise(EVENTQ_ABT);
             return;
         }
-        registers.eventq_prod = registers.eventq_prod.wrapping_add(1) & wrap;
+        let next = registers.eventq_prod.wrapping_add(1) & wrap;
+        registers.eventq_prod = registers.eventq_prod & OVERFLOW | next;
         for (index, word) in words(event, request).into_iter().enumerate() {
             ground.memory.write(at + index as u64 * 8, word);
         }

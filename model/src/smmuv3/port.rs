@@ -9,7 +9,7 @@ use tlb_shootdown::dma::Mmio;
 
 /// The register block: page 0 and page 1, 64 KiB each (6.1).
 const BLOCK: usize = 0x2_0000;
-/// Steps after which a machine that was asked to settle has settled.
+/// Steps after which a machine that was asked to settle is left as it is: a device that never answers may stop it for ever.
 const MANY: u32 = 100_000;
 
 /// One SMMU of a [`Model`]. Clones are the same SMMU.
@@ -52,8 +52,10 @@ impl SmmuPort {
     /// Works until the queue is empty or has stopped, and shows CONS as it is.
     pub fn settle(&self) {
         self.with(|smmu, ground| {
-            for _ in 0..MANY {
+            let mut turns = 0;
+            while turns < MANY && !(turns > 0 && smmu.is_at_rest()) {
                 smmu.step(ground);
+                turns += 1;
             }
             smmu.registers.show_cons();
         });

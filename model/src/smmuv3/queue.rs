@@ -51,6 +51,12 @@ impl Smmu {
         }
     }
 
+    /// Nothing is left to fetch, or nothing may be.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let stopped = self.work.frozen || self.registers.command_error_active();
+        stopped || self.fill() == 0
+    }
+
     /// Looks at a new producer index.
     pub(super) fn check_producer(&self, ground: &mut Ground) {
         if self.fill() > 1 << self.registers.cmdq_log2() {

@@ -50,6 +50,9 @@ pub(super) const EVENTQ_ABT: u32 = 1 << 2;
 pub(super) const MSI_CMDQ_ABT: u32 = 1 << 4;
 pub(super) const SFM: u32 = 1 << 8;
 
+/// EVENTQ_PROD.OVFLG and EVENTQ_CONS.OVACKFLG, bit 31 (6.3.31, 6.3.32).
+pub(super) const OVERFLOW: u32 = 1 << 31;
+
 /// Why the command queue stopped: CMDQ_CONS.ERR, bits 30:24 (6.3.28, 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CommandError {
@@ -135,6 +138,13 @@ impl Registers {
     pub(super) fn raise(&mut self, errors: u32) {
         let active = self.gerror ^ self.gerrorn;
         self.gerror ^= errors & !active;
+    }
+
+    /// A record was lost: OVFLG toggles, unless an earlier loss has not been acknowledged (7.4).
+    pub(super) fn lose_event(&mut self) {
+        if (self.eventq_prod ^ self.eventq_cons) & OVERFLOW == 0 {
+            self.eventq_prod ^= OVERFLOW;
+        }
     }
 
     /// Stops the command queue: the reason is visible before the toggle is (7.1).

@@ -25,6 +25,7 @@ pub(crate) struct Rig {
     pub(crate) frame: u64,
     pub(crate) queue: DmaRegion,
     pub(crate) contexts: DmaRegion,
+    pub(crate) streams: DmaRegion,
     pub(crate) barriers: ModelBarriers,
     prod: u32,
 }
@@ -46,6 +47,7 @@ impl Rig {
             device: smmu.add_device(SID, device),
             queue: model.share(16 << LOG2, 0x1000),
             contexts: model.share(64 * 16, 0x1000),
+            streams: model.share(64 * 16, 0x1000),
             barriers: ModelBarriers::new(model.clone()),
             tables,
             frame,
@@ -61,22 +63,21 @@ impl Rig {
     }
 
     fn enable(&mut self) {
-        let streams = self.model.share(64 * 16, 0x1000);
         // Linear CD table of 16, S1DSS = substream 0, ATS allowed.
         let context = self.contexts.phys().raw();
         put(
-            &streams,
+            &self.streams,
             SID as usize * 8,
             1 | 0b101 << 1 | context | 4 << 59,
         );
-        put(&streams, SID as usize * 8 + 1, 0b10 | 0b01 << 28);
+        put(&self.streams, SID as usize * 8 + 1, 0b10 | 0b01 << 28);
         self.put_context(0, ASID);
         self.put_context(SUBSTREAM, ASID + 1);
         self.barriers.publish_tables();
         // CMDQ_BASE, STRTAB_BASE(_CFG), then CR0.CMDQEN and SMMUEN.
         self.smmu
             .write64(0x90, self.queue.phys().raw() | u64::from(LOG2));
-        self.smmu.write64(0x80, streams.phys().raw());
+        self.smmu.write64(0x80, self.streams.phys().raw());
         self.smmu.write32(0x88, 4);
         self.smmu.write32(0x20, 1 << 3 | 1);
         while self.smmu.read32(0x24) != 0b1001 {}
