@@ -97,11 +97,11 @@ impl Iommu {
             substream: substream.map(|raw| SubstreamId::new(raw).unwrap()),
         };
         let translation = translation(process.tables.root());
-        let key = self
-            .driver
-            .attach(&[context], &translation, &mut patience(self.platform))
-            .unwrap();
+        let key = self.driver.reserve(&[context], &translation).unwrap();
         let attachment = rig.engine.attach(&process.space, self.driver, key).unwrap();
+        self.driver
+            .install(key, &mut patience(self.platform))
+            .unwrap();
         Attached { key, attachment }
     }
 

@@ -54,6 +54,9 @@ enum Op {
         space: usize,
         how: How,
     },
+    Touch {
+        space: usize,
+    },
     CpuRead {
         cpu: usize,
         page: u64,
@@ -101,6 +104,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (space.clone(), page.clone(), any::<bool>())
             .prop_map(|(space, page, writable)| Op::Protect { space, page, writable }),
         1 => (space.clone(), 0..2_u64).prop_map(|(space, half)| Op::UnmapTable { space, half }),
+        3 => space.clone().prop_map(|space| Op::Touch { space }),
         4 => (space.clone(), how).prop_map(|(space, how)| Op::Flush { space, how }),
         5 => (cpu.clone(), page.clone()).prop_map(|(cpu, page)| Op::CpuRead { cpu, page }),
         5 => (cpu, page.clone()).prop_map(|(cpu, page)| Op::CpuWrite { cpu, page }),
@@ -247,6 +251,7 @@ impl Kernel {
             } => self.protect(space, page, writable),
             Op::UnmapTable { space, half } => self.unmap_table(space, half),
             Op::Flush { space, how } => self.flush(space, how),
+            Op::Touch { space } => self.touch(space),
             Op::CpuRead { cpu, page } => self.cpu_access(cpu, page, false),
             Op::CpuWrite { cpu, page } => self.cpu_access(cpu, page, true),
             Op::DeviceRead { space, page } => self.device_access(space, page, false),
@@ -417,6 +422,19 @@ impl Kernel {
             counts.queue_barriers,
         ];
         assert_eq!(said, counted);
+    }
+
+    /// Everybody who can reads everything, so that there is something to be stale.
+    fn touch(&mut self, space: usize) {
+        let pages: Vec<u64> = self.runs[space].pages.keys().copied().collect();
+        for page in pages {
+            self.device_access(space, page, false);
+            for cpu in 0..CPUS {
+                if self.running[cpu] == Some(space) {
+                    self.cpu_access(cpu, page, false);
+                }
+            }
+        }
     }
 
     /// An access must go as the table says, wherever no change is pending.

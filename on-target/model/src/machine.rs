@@ -103,13 +103,13 @@ impl Modelled {
     }
 
     fn attach(&mut self) -> Result<(), Broken> {
-        let key = self.iommu.attach(self.process.tables.root())?;
+        let key = self.iommu.reserve(self.process.tables.root())?;
         let attachment = self
             .engine
             .attach(&self.process.space, self.iommu.driver, key)
             .map_err(Broken::set_up)?;
         self.process.device = Some((attachment, key));
-        Ok(())
+        self.iommu.install(key)
     }
 
     /// Ends the space: the device lets go of it, every CPU leaves it, and its root is free.

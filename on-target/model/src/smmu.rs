@@ -64,8 +64,8 @@ impl Iommu {
         Ok(iommu)
     }
 
-    /// Lets the device walk the table at `root`.
-    pub(crate) fn attach(&self, root: u64) -> Result<AttachKey, Broken> {
+    /// Takes a place for the table at `root`, which the device does not walk yet.
+    pub(crate) fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
         let translation = TranslationConfig {
             root: PhysAddr::new(root),
             t0sz: 16,
@@ -84,7 +84,14 @@ impl Iommu {
             substream: None,
         };
         self.driver
-            .attach(&[context], &translation, &mut self.patience())
+            .reserve(&[context], &translation)
+            .map_err(Broken::set_up)
+    }
+
+    /// Lets the device walk that table.
+    pub(crate) fn install(&self, key: AttachKey) -> Result<(), Broken> {
+        self.driver
+            .install(key, &mut self.patience())
             .map_err(Broken::set_up)
     }
 
