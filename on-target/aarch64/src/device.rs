@@ -94,25 +94,42 @@ impl Devices {
         })
     }
 
-    /// Lets the devices use `space`, whose page table is `table`. Nobody flushes the space meanwhile.
+    /// Lets the devices use `space`, whose page table is `table`: first the engine tells them of every flush, then they walk.
     ///
     /// # Errors
     /// [`Broken`].
     pub fn attach(&mut self, space: &Space, table: &PageTable) -> Result<(), Broken> {
+        self.announce(space, table)?;
+        self.walk()
+    }
+
+    /// The first half of [`Self::attach`]: every flush of `space` tells the SMMU from here on.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn announce(&mut self, space: &Space, table: &PageTable) -> Result<(), Broken> {
         table.set(WINDOW, Some((memory::phys(memory::SPARE), true)));
         let context = |requester| Context {
             stream: StreamId(requester),
             substream: None,
         };
+        let edu = context(self.edu.requester);
         let key = match &self.testdev {
-            Some(testdev) => smmu::attach(
-                self.smmu,
-                &[context(self.edu.requester), context(testdev.requester)],
-                table,
-            )?,
-            None => smmu::attach(self.smmu, &[context(self.edu.requester)], table)?,
+            Some(testdev) => smmu::reserve(self.smmu, &[edu, context(testdev.requester)], table)?,
+            None => smmu::reserve(self.smmu, &[edu], table)?,
         };
         self.attached = Some((key, ENGINE.attach(space, self.smmu, key)?));
+        Ok(())
+    }
+
+    /// The second half of [`Self::attach`]: the devices may walk the table.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn walk(&self) -> Result<(), Broken> {
+        if let Some((key, _)) = self.attached {
+            self.smmu.install(key, &mut smmu::patience())?;
+        }
         Ok(())
     }
 
@@ -179,15 +196,17 @@ impl Devices {
     fn refusal(&self, address: u64) -> Result<Option<Refusal>, Broken> {
         let mut refusal = None;
         while let Some(event) = self.smmu.next_event() {
-            let within = (address..address + WORD).contains(&event.address().raw());
-            if event.stream().0 != self.edu.requester || !within {
-                return Err(Broken::Unexpected(event));
-            }
             refusal = Some(match event.kind() {
                 Event::TRANSLATION => Refusal::Translation,
                 Event::PERMISSION => Refusal::Permission,
                 _ => Refusal::Other,
             });
+            // Errors of the configuration, among the others, carry no address.
+            let ours = (address..address + WORD).contains(&event.address().raw())
+                || refusal == Some(Refusal::Other);
+            if event.stream().0 != self.edu.requester || !ours {
+                return Err(Broken::Unexpected(event));
+            }
         }
         Ok(refusal)
     }

@@ -79,6 +79,16 @@ impl Emulated {
         Ok(())
     }
 
+    /// Has every flush of the space tell the SMMU, and no device walk its table yet.
+    ///
+    /// # Errors
+    /// [`Broken::Device`].
+    pub fn announce(&mut self) -> Result<(), Broken> {
+        self.devices
+            .announce(&self.space, &TABLE)
+            .map_err(Broken::Device)
+    }
+
     /// Takes the devices off the space.
     ///
     /// # Errors

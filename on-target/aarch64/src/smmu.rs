@@ -66,7 +66,7 @@ static EVENTS: Aligned<4096> = Aligned::new();
 static CONTEXTS: [Aligned<64>; SLOTS] = [const { Aligned::new() }; SLOTS];
 
 /// Sets the SMMU up and puts the devices with these requester ids under translation: their accesses are refused until
-/// [`attach`]. Called once.
+/// a space is attached. Called once.
 ///
 /// # Errors
 /// Those of the driver.
@@ -111,11 +111,11 @@ fn new_driver() -> Result<Smmu, InitError> {
     Smmu::new(registers, Barriers, lock, memory, Config::new())
 }
 
-/// Has the devices translate by `table`, as the CPUs walk it.
+/// Reserves the devices' contexts for `table`, which they are to walk as the CPUs do. They do not yet.
 ///
 /// # Errors
 /// Those of the driver.
-pub fn attach(
+pub fn reserve(
     smmu: &Smmu,
     devices: &[Context],
     table: &PageTable,
@@ -132,7 +132,7 @@ pub fn attach(
         updates: TableUpdates::Software,
         asid: AsidSource::Private,
     };
-    smmu.attach(devices, &translation, &mut patience())
+    smmu.reserve(devices, &translation)
 }
 
 /// A wait for the SMMU that ends.

@@ -121,6 +121,30 @@ mod tests {
     }
 
     #[test]
+    fn promise_02_a_flush_before_the_first_walk_is_told_to_the_device() {
+        let mut machine = Emulated::new().expect("the machine comes up");
+        machine
+            .reset(Observer::ThisCpu)
+            .expect("this CPU runs the space");
+        machine.change(PAGE, to(0)).expect("a store");
+        machine.announce().expect("room for one");
+        let cost = machine.flush(Flush::Page(PAGE)).expect("the SMMU answers");
+        assert_eq!((cost.commands, cost.syncs), (1, 1));
+        memory::fill(0, 7);
+        let refusal = machine
+            .devices()
+            .store_again(ADDRESS)
+            .expect("the device works");
+        assert_eq!(
+            (refusal.is_some(), memory::word(0)),
+            (true, 7),
+            "it walks too early"
+        );
+        machine.devices().walk().expect("the SMMU answers");
+        assert_eq!(device_writes(&mut machine, 1), Access::Done(1));
+    }
+
+    #[test]
     fn a_device_that_was_never_attached_is_refused() {
         let machine = Emulated::new().expect("the machine comes up");
         memory::fill(0, 7);
