@@ -55,6 +55,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
+#[cfg(all(test, loom))]
+extern crate std;
+
 pub mod address;
 pub mod arch;
 mod attachment;
@@ -65,6 +68,8 @@ pub mod error;
 pub mod flush;
 pub mod iommu;
 pub mod lock;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod mailbox;
 pub mod notifier;
 pub mod platform;

@@ -20,20 +20,17 @@ mod slot;
 pub(crate) use request::Request;
 
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
-use crate::sync::{AtomicU32, Ordering, array_of, const_unless_loom};
+use crate::sync::{AtomicU32, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 use slot::RequestSlot;
-
-/// CPUs per word of a [`CpuSet`].
-const PER_WORD: usize = 64;
 
 /// Acknowledgements by one target, one word for each initiator.
 #[repr(align(64))]
-struct AckRow<const WORDS: usize>([[AtomicU32; PER_WORD]; WORDS]);
+struct AckRow<const WORDS: usize>([[AtomicU32; CPUS_PER_WORD]; WORDS]);
 
 impl<const WORDS: usize> AckRow<WORDS> {
     const_unless_loom! {
         const fn new() -> Self {
-            Self(array_of!(WORDS, array_of!(PER_WORD, AtomicU32::new(0))))
+            Self(array_of!(WORDS, array_of!(CPUS_PER_WORD, AtomicU32::new(0))))
         }
     }
 
@@ -75,13 +72,13 @@ pub(crate) struct Posted {
 
 /// The request slots and acknowledgement rows of all CPUs.
 pub(crate) struct Mailboxes<const WORDS: usize> {
-    cpus: [[PerCpu<WORDS>; PER_WORD]; WORDS],
+    cpus: [[PerCpu<WORDS>; CPUS_PER_WORD]; WORDS],
 }
 
 impl<const WORDS: usize> Mailboxes<WORDS> {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { cpus: array_of!(WORDS, array_of!(PER_WORD, PerCpu::new())) }
+            Self { cpus: array_of!(WORDS, array_of!(CPUS_PER_WORD, PerCpu::new())) }
         }
     }
 

@@ -23,7 +23,7 @@ use crate::mailbox::Mailboxes;
 use crate::platform::Platform;
 use crate::space::{AddressSpace, SpaceId};
 use crate::stats::{Counters, Stats};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, array_of, const_unless_loom};
+use crate::sync::{AtomicU32, AtomicU64, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 use crate::ticket::{Deadline, Patience};
 
 /// The shootdown engine of one machine, for up to `64 * WORDS` CPUs. Made by a `const fn`, to stand in a static.
@@ -37,7 +37,7 @@ pub struct Shootdown<P: Platform, const WORDS: usize> {
     present: AtomicCpuSet<WORDS>,
     mailboxes: Mailboxes<WORDS>,
     /// How deep each CPU is in calls to secondary TLBs.
-    callback_depth: [[AtomicU32; 64]; WORDS],
+    callback_depth: [[AtomicU32; CPUS_PER_WORD]; WORDS],
     counters: Counters<WORDS>,
     next_space: AtomicU64,
     /// IOMMUs that are told of freed kernel tables.
@@ -62,7 +62,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 online: AtomicCpuSet::new(),
                 present: AtomicCpuSet::new(),
                 mailboxes: Mailboxes::new(),
-                callback_depth: array_of!(WORDS, array_of!(64, AtomicU32::new(0))),
+                callback_depth: array_of!(WORDS, array_of!(CPUS_PER_WORD, AtomicU32::new(0))),
                 counters: Counters::new(),
                 next_space: AtomicU64::new(1),
                 instances: Slots::new(),

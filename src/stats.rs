@@ -2,7 +2,7 @@
 
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
-use crate::sync::{AtomicU64, Ordering, array_of, const_unless_loom};
+use crate::sync::{AtomicU64, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 
 /// What the engine has done since it was made: a sum over all CPUs, taken without stopping them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +50,13 @@ impl Line {
 }
 
 pub(crate) struct Counters<const WORDS: usize> {
-    lines: [[Line; 64]; WORDS],
+    lines: [[Line; CPUS_PER_WORD]; WORDS],
 }
 
 impl<const WORDS: usize> Counters<WORDS> {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { lines: array_of!(WORDS, array_of!(64, Line::new())) }
+            Self { lines: array_of!(WORDS, array_of!(CPUS_PER_WORD, Line::new())) }
         }
     }
 

@@ -5,6 +5,13 @@ pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+/// How many CPUs have a line of their own for each word of a [`CpuSet`](crate::cpu_set::CpuSet). Loom's models have fewer: it
+/// follows every atomic there is.
+#[cfg(not(loom))]
+pub(crate) const CPUS_PER_WORD: usize = 64;
+#[cfg(loom)]
+pub(crate) const CPUS_PER_WORD: usize = 3;
+
 /// A `const fn` that loses its `const` under loom, whose atomics register themselves at run time.
 macro_rules! const_unless_loom {
     ($(#[$meta:meta])* $vis:vis const fn $name:ident($($args:tt)*) -> $ret:ty $body:block) => {

@@ -1,0 +1,163 @@
+//! Posting, serving and acknowledging.
+
+use super::explore;
+use super::world::Page;
+use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
+use crate::arch::HardwareId;
+use crate::cpu_set::{CpuId, CpuSet};
+use crate::flush::Flush;
+use crate::mailbox::{Mailboxes, Posted, Request};
+use crate::space::SpaceId;
+use crate::sync::{Ordering, fence};
+use loom::sync::Arc;
+use loom::thread;
+
+const TARGET: CpuId = CpuId::new(2);
+
+struct World {
+    mailboxes: Mailboxes<1>,
+    pages: [Page; 2],
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            mailboxes: Mailboxes::new(),
+            pages: [Page::new(), Page::new()],
+        })
+    }
+
+    /// Unmaps a page and asks the target to drop it.
+    fn unmap(&self, me: CpuId, page: usize) -> Posted {
+        self.pages[page].unmap();
+        fence(Ordering::SeqCst);
+        let targets = CpuSet::of(TARGET);
+        let posted = self.mailboxes.post(me, &targets, &targets, &request(page));
+        posted.expect("CPU 0 and 1 have slots").0
+    }
+
+    fn free_if_answered(&self, posted: Posted, page: usize) -> bool {
+        let answered = self.mailboxes.has_acked(posted, TARGET);
+        if answered {
+            self.pages[page].free();
+        }
+        answered
+    }
+
+    /// The target fills its TLB, serves what is pending, and goes on using what it was not asked to drop.
+    fn run_target(&self, rounds: usize) {
+        let mut cached = [false; 2];
+        for _ in 0..rounds {
+            for (cached, page) in cached.iter_mut().zip(&self.pages) {
+                *cached |= page.is_mapped();
+            }
+            self.mailboxes.serve(TARGET, |request| {
+                for (index, (cached, page)) in cached.iter_mut().zip(&self.pages).enumerate() {
+                    if core::mem::take(cached) {
+                        // Still under way when the request is read.
+                        page.access();
+                        *cached = !covers(request, index);
+                    }
+                }
+            });
+            for (cached, page) in cached.iter().zip(&self.pages) {
+                if *cached {
+                    page.access();
+                }
+            }
+        }
+    }
+}
+
+fn page(index: usize) -> VirtAddr {
+    VirtAddr::new((index as u64 + 1) << 12)
+}
+
+fn request(index: usize) -> Request {
+    Request::Space {
+        space: SpaceId::from_raw(1),
+        id: HardwareId(1),
+        generation: 1,
+        flush: Flush::pages(PageRange::page(page(index), PageSize::KIB_4)),
+    }
+}
+
+fn covers(request: &Request, index: usize) -> bool {
+    match request {
+        Request::Space { flush, .. } => match flush.range() {
+            FlushRange::Pages(pages) => pages.contains(page(index)),
+            FlushRange::All => true,
+        },
+        Request::Everything => true,
+        _ => false,
+    }
+}
+
+/// Nothing is freed before the target has dropped it, and all is free once the target has looked.
+#[test]
+fn loom_promise_05_two_initiators_and_one_target() {
+    explore(Some(2), || {
+        let world = World::new();
+        let initiators = [0, 1].map(|cpu| {
+            let world = world.clone();
+            thread::spawn(move || {
+                let posted = world.unmap(CpuId::new(cpu), cpu as usize);
+                world.free_if_answered(posted, cpu as usize);
+                posted
+            })
+        });
+        world.run_target(1);
+        let posted = initiators.map(|initiator| initiator.join().unwrap());
+        world.mailboxes.serve(TARGET, |_| ());
+        for posted in posted {
+            assert!(world.mailboxes.has_acked(posted, TARGET));
+        }
+    });
+}
+
+/// The second request widens the first while the target may be reading it; or overwrites it, when it has been answered.
+#[test]
+fn loom_promise_05_request_changes_while_it_is_read() {
+    explore(Some(3), || {
+        let world = World::new();
+        let initiator = {
+            let world = world.clone();
+            thread::spawn(move || {
+                let me = CpuId::new(0);
+                let first = world.unmap(me, 0);
+                let freed = world.free_if_answered(first, 0);
+                let second = world.unmap(me, 1);
+                world.free_if_answered(second, 1);
+                if !freed {
+                    world.free_if_answered(first, 0);
+                }
+                [first, second]
+            })
+        };
+        world.run_target(1);
+        let posted = initiator.join().unwrap();
+        world.mailboxes.serve(TARGET, |_| ());
+        for posted in posted {
+            assert!(world.mailboxes.has_acked(posted, TARGET));
+        }
+    });
+}
+
+/// A request is asked again by another CPU while the target answers it: the late second answer credits no later request.
+#[test]
+fn loom_promise_05_repeated_request_credits_nothing_later() {
+    explore(Some(2), || {
+        let world = World::new();
+        let me = CpuId::new(0);
+        let first = world.unmap(me, 0);
+        let target = {
+            let world = world.clone();
+            thread::spawn(move || world.run_target(2))
+        };
+        world.mailboxes.repeat(first, &CpuSet::of(TARGET));
+        world.free_if_answered(first, 0);
+        let second = world.unmap(me, 1);
+        world.free_if_answered(second, 1);
+        target.join().unwrap();
+    });
+}
