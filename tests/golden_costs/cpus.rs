@@ -1,14 +1,11 @@
-//! What each operation costs the CPU that asks for it, in barriers and instructions. This table is the reference: a change of a
-//! figure is a change of the design.
-//!
-//! Each row is measured three times over: by the recorder behind the instructions, in the cost that the flush returns, and in the
-//! engine's counters. The columns are store barriers, invalidations, completion barriers, escalations.
+//! The CPUs' part: measured by the recorder behind the instructions, in the cost that the flush returns, and in the engine's
+//! counters.
 
+use super::{BROADCAST, LOCAL};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::Arch;
 use tlb_shootdown::arch::aarch64::granule::Granule;
-use tlb_shootdown::arch::aarch64::range::RangePolicy;
 use tlb_shootdown::arch::aarch64::{Aarch64, Config};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
@@ -19,125 +16,70 @@ use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::recorder::aarch64::{Identification, Recorder};
 
 const BASIC: Config = Config::new(Granule::Kib4);
-const KPTI: Config = BASIC.kpti();
-const BOUNDED: Config = BASIC.range_policy(RangePolicy::Bounded);
 
-/// Cortex-A57 with every optional feature, as it comes, and a Cortex-A55 r2p0, whose broadcasts are completed twice.
-const FULL: Identification = Identification::FULL;
-const PLAIN: Identification = Identification::PLAIN;
 const REPEATS: Identification = Identification {
     midr: 0x412f_d050,
     ..Identification::FULL
 };
 
-type Operation = fn(&Engine, &Space) -> Cost;
-type Row = (&'static str, Config, Identification, Operation, [u32; 4]);
-
-/// On a space that two CPUs have run.
-#[rustfmt::skip]
-const BROADCAST: &[Row] = &[
-    ("one page",                        BASIC,   FULL,    page,                [1, 1, 1, 0]),
-    ("one page, KPTI",                  KPTI,    FULL,    page,                [1, 2, 1, 0]),
-    ("one page, repeat erratum",        BASIC,   REPEATS, page,                [1, 2, 2, 0]),
-    ("one page, both",                  KPTI,    REPEATS, page,                [1, 3, 2, 0]),
-    ("one 2 MiB block",                 BASIC,   FULL,    block,               [1, 1, 1, 0]),
-    ("the whole space",                 BASIC,   FULL,    space,               [1, 1, 1, 0]),
-    ("the whole space, KPTI",           KPTI,    FULL,    space,               [1, 2, 1, 0]),
-    ("upgrade of one page",             BASIC,   FULL,    upgrade,             [1, 1, 1, 0]),
-    ("spurious fault",                  BASIC,   REPEATS, spurious_fault,      [1, 1, 1, 0]),
-    ("one kernel page",                 BASIC,   FULL,    kernel_pages::<1>,   [1, 1, 1, 0]),
-    ("one kernel page, KPTI",           KPTI,    FULL,    kernel_pages::<1>,   [1, 1, 1, 0]),
-    ("33 kernel pages",                 BASIC,   FULL,    kernel_pages::<33>,  [1, 2, 1, 0]),
-    ("512 kernel pages, no range ops",  BASIC,   PLAIN,   kernel_pages::<512>, [1, 1, 1, 1]),
-    ("kernel tables",                   BASIC,   FULL,    kernel_tables,       [1, 1, 1, 0]),
-    ("everything",                      BASIC,   FULL,    everything,          [1, 1, 1, 0]),
-    ("everything, repeat erratum",      BASIC,   REPEATS, everything,          [1, 2, 2, 0]),
-
-    ("8 pages, no range ops",           BASIC,   PLAIN,   pages::<8>,          [1, 8, 1, 0]),
-    ("33 pages, no range ops",          BASIC,   PLAIN,   pages::<33>,         [1, 33, 1, 0]),
-    ("511 pages, no range ops",         BASIC,   PLAIN,   pages::<511>,        [1, 511, 1, 0]),
-    ("512 pages, no range ops",         BASIC,   PLAIN,   pages::<512>,        [1, 1, 1, 1]),
-
-    ("8 pages",                         BASIC,   FULL,    pages::<8>,          [1, 1, 1, 0]),
-    ("33 pages",                        BASIC,   FULL,    pages::<33>,         [1, 2, 1, 0]),
-    ("63 pages",                        BASIC,   FULL,    pages::<63>,         [1, 2, 1, 0]),
-    ("65 pages",                        BASIC,   FULL,    pages::<65>,         [1, 2, 1, 0]),
-    ("512 pages",                       BASIC,   FULL,    pages::<512>,        [1, 1, 1, 0]),
-    ("512 pages, KPTI",                 KPTI,    FULL,    pages::<512>,        [1, 2, 1, 0]),
-    ("2115 pages",                      BASIC,   FULL,    pages::<2115>,       [1, 4, 1, 0]),
-    ("4096 pages",                      BASIC,   FULL,    pages::<4096>,       [1, 1, 1, 0]),
-    ("2^21 pages",                      BASIC,   FULL,    pages::<0x20_0000>,  [1, 1, 1, 0]),
-    ("2^21 + 1 pages",                  BASIC,   FULL,    pages::<0x20_0001>,  [1, 1, 1, 1]),
-
-    ("33 pages, bounded",               BOUNDED, FULL,    pages::<33>,         [1, 2, 1, 0]),
-    ("63 pages, bounded",               BOUNDED, FULL,    pages::<63>,         [1, 1, 1, 0]),
-    ("2115 pages, bounded",             BOUNDED, FULL,    pages::<2115>,       [1, 2, 1, 0]),
-    ("2047 pages, bounded",             BOUNDED, FULL,    pages::<2047>,       [1, 1, 1, 0]),
-];
-
-/// On a space that this CPU alone has run: the same counts, of the cheaper local forms, and nothing to repeat.
-#[rustfmt::skip]
-const LOCAL: &[Row] = &[
-    ("one page",                        BASIC,   REPEATS, page,                [1, 1, 1, 0]),
-    ("the whole space",                 BASIC,   REPEATS, space,               [1, 1, 1, 0]),
-    ("512 pages",                       BASIC,   REPEATS, pages::<512>,        [1, 1, 1, 0]),
-];
+pub(super) type Operation = fn(&Engine, &Space) -> Cost;
+pub(super) type Row = (&'static str, Config, Identification, Operation, [u32; 4]);
 
 const USER: u64 = 0x4000_0000;
 const KERNEL: u64 = 0xffff_8000_0000_0000;
 
-fn kib4(start: u64, count: u64) -> PageRange {
+pub(super) fn kib4(start: u64, count: u64) -> PageRange {
     PageRange::from_len(VirtAddr::new(start), count << 12, PageSize::KIB_4).expect("a range")
 }
 
-fn page(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn page(engine: &Engine, space: &Space) -> Cost {
     let cost = engine.flush_page(space, VirtAddr::new(USER), PageSize::KIB_4);
     cost.expect("no device and no CPU to wait for")
 }
 
-fn block(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn block(engine: &Engine, space: &Space) -> Cost {
     let cost = engine.flush_page(space, VirtAddr::new(USER), PageSize::MIB_2);
     cost.expect("no device and no CPU to wait for")
 }
 
-fn pages<const COUNT: u64>(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn pages<const COUNT: u64>(engine: &Engine, space: &Space) -> Cost {
     let cost = engine.flush(space, Flush::pages(kib4(USER, COUNT)).leaf_only());
     cost.expect("no device and no CPU to wait for")
 }
 
-fn space(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn space(engine: &Engine, space: &Space) -> Cost {
     let cost = engine.flush_space(space);
     cost.expect("no device and no CPU to wait for")
 }
 
-fn upgrade(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn upgrade(engine: &Engine, space: &Space) -> Cost {
     let flush = Flush::page(VirtAddr::new(USER), PageSize::KIB_4);
     let cost = engine.flush_upgrade(space, flush);
     cost.expect("no device and no CPU to wait for")
 }
 
-fn spurious_fault(engine: &Engine, space: &Space) -> Cost {
+pub(super) fn spurious_fault(engine: &Engine, space: &Space) -> Cost {
     let cost = engine.fix_spurious_fault(space, VirtAddr::new(USER), PageSize::KIB_4);
     cost.expect("nothing to refuse")
 }
 
-fn kernel_pages<const COUNT: u64>(engine: &Engine, _: &Space) -> Cost {
+pub(super) fn kernel_pages<const COUNT: u64>(engine: &Engine, _: &Space) -> Cost {
     let cost = engine.flush_kernel_range(kib4(KERNEL, COUNT));
     cost.expect("no CPU to wait for")
 }
 
-fn kernel_tables(engine: &Engine, _: &Space) -> Cost {
+pub(super) fn kernel_tables(engine: &Engine, _: &Space) -> Cost {
     let cost = engine.flush_kernel_tables(kib4(KERNEL, 1));
     cost.expect("no device and no CPU to wait for")
 }
 
-fn everything(engine: &Engine, _: &Space) -> Cost {
+pub(super) fn everything(engine: &Engine, _: &Space) -> Cost {
     engine.flush_all().expect("no CPU to wait for")
 }
 
 /// A host that plays one CPU at a time.
 #[derive(Default)]
-struct Host(AtomicU32);
+pub(super) struct Host(AtomicU32);
 
 // SAFETY: one thread; nobody is pinned or interrupted.
 unsafe impl Platform for Host {
@@ -158,11 +100,11 @@ unsafe impl Platform for Host {
     }
 }
 
-type Engine = Shootdown<Host, 1>;
-type Space = AddressSpace<Aarch64<Recorder, 1>, 1>;
+pub(super) type Engine = Shootdown<Host, 1>;
+pub(super) type Space = AddressSpace<Aarch64<Recorder, 1>, 1>;
 
 /// Two CPUs, of which `runners` have run the space; CPU 0 flushes.
-fn engine(config: Config, cpu: Identification, runners: u32) -> (Engine, Space) {
+pub(super) fn engine(config: Config, cpu: Identification, runners: u32) -> (Engine, Space) {
     let engine = Engine::new(Host::default(), Aarch64::new(Recorder::new(cpu), config));
     let space = engine.new_space();
     for index in [1, 0] {

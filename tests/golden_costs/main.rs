@@ -1,0 +1,96 @@
+//! What each operation costs, in barriers, instructions, commands and doorbells. These tables are the reference: a change of a
+//! figure is a change of the design.
+
+mod cpus;
+mod devices;
+
+use cpus::{
+    Row, block, everything, kernel_pages, kernel_tables, page, pages, space, spurious_fault,
+    upgrade,
+};
+use devices::DeviceRow;
+use tlb_shootdown::arch::aarch64::Config;
+use tlb_shootdown::arch::aarch64::granule::Granule;
+use tlb_shootdown::arch::aarch64::range::RangePolicy;
+use tlb_shootdown_model::recorder::aarch64::Identification;
+
+const BASIC: Config = Config::new(Granule::Kib4);
+const KPTI: Config = BASIC.kpti();
+const BOUNDED: Config = BASIC.range_policy(RangePolicy::Bounded);
+
+/// Cortex-A57 with every optional feature, as it comes, and a Cortex-A55 r2p0, whose broadcasts are completed twice.
+const FULL: Identification = Identification::FULL;
+const PLAIN: Identification = Identification::PLAIN;
+const REPEATS: Identification = Identification {
+    midr: 0x412f_d050,
+    ..Identification::FULL
+};
+
+/// On a space that two CPUs have run. The columns are store barriers, invalidations, completion barriers, escalations.
+#[rustfmt::skip]
+const BROADCAST: &[Row] = &[
+    ("one page",                        BASIC,   FULL,    page,                [1, 1, 1, 0]),
+    ("one page, KPTI",                  KPTI,    FULL,    page,                [1, 2, 1, 0]),
+    ("one page, repeat erratum",        BASIC,   REPEATS, page,                [1, 2, 2, 0]),
+    ("one page, both",                  KPTI,    REPEATS, page,                [1, 3, 2, 0]),
+    ("one 2 MiB block",                 BASIC,   FULL,    block,               [1, 1, 1, 0]),
+    ("the whole space",                 BASIC,   FULL,    space,               [1, 1, 1, 0]),
+    ("the whole space, KPTI",           KPTI,    FULL,    space,               [1, 2, 1, 0]),
+    ("upgrade of one page",             BASIC,   FULL,    upgrade,             [1, 1, 1, 0]),
+    ("spurious fault",                  BASIC,   REPEATS, spurious_fault,      [1, 1, 1, 0]),
+    ("one kernel page",                 BASIC,   FULL,    kernel_pages::<1>,   [1, 1, 1, 0]),
+    ("one kernel page, KPTI",           KPTI,    FULL,    kernel_pages::<1>,   [1, 1, 1, 0]),
+    ("33 kernel pages",                 BASIC,   FULL,    kernel_pages::<33>,  [1, 2, 1, 0]),
+    ("512 kernel pages, no range ops",  BASIC,   PLAIN,   kernel_pages::<512>, [1, 1, 1, 1]),
+    ("kernel tables",                   BASIC,   FULL,    kernel_tables,       [1, 1, 1, 0]),
+    ("everything",                      BASIC,   FULL,    everything,          [1, 1, 1, 0]),
+    ("everything, repeat erratum",      BASIC,   REPEATS, everything,          [1, 2, 2, 0]),
+
+    ("8 pages, no range ops",           BASIC,   PLAIN,   pages::<8>,          [1, 8, 1, 0]),
+    ("33 pages, no range ops",          BASIC,   PLAIN,   pages::<33>,         [1, 33, 1, 0]),
+    ("511 pages, no range ops",         BASIC,   PLAIN,   pages::<511>,        [1, 511, 1, 0]),
+    ("512 pages, no range ops",         BASIC,   PLAIN,   pages::<512>,        [1, 1, 1, 1]),
+
+    ("8 pages",                         BASIC,   FULL,    pages::<8>,          [1, 1, 1, 0]),
+    ("33 pages",                        BASIC,   FULL,    pages::<33>,         [1, 2, 1, 0]),
+    ("63 pages",                        BASIC,   FULL,    pages::<63>,         [1, 2, 1, 0]),
+    ("65 pages",                        BASIC,   FULL,    pages::<65>,         [1, 2, 1, 0]),
+    ("512 pages",                       BASIC,   FULL,    pages::<512>,        [1, 1, 1, 0]),
+    ("512 pages, KPTI",                 KPTI,    FULL,    pages::<512>,        [1, 2, 1, 0]),
+    ("2115 pages",                      BASIC,   FULL,    pages::<2115>,       [1, 4, 1, 0]),
+    ("4096 pages",                      BASIC,   FULL,    pages::<4096>,       [1, 1, 1, 0]),
+    ("2^21 pages",                      BASIC,   FULL,    pages::<0x20_0000>,  [1, 1, 1, 0]),
+    ("2^21 + 1 pages",                  BASIC,   FULL,    pages::<0x20_0001>,  [1, 1, 1, 1]),
+
+    ("33 pages, bounded",               BOUNDED, FULL,    pages::<33>,         [1, 2, 1, 0]),
+    ("63 pages, bounded",               BOUNDED, FULL,    pages::<63>,         [1, 1, 1, 0]),
+    ("2115 pages, bounded",             BOUNDED, FULL,    pages::<2115>,       [1, 2, 1, 0]),
+    ("2047 pages, bounded",             BOUNDED, FULL,    pages::<2047>,       [1, 1, 1, 0]),
+];
+
+/// On a space that this CPU alone has run: the same counts, of the cheaper local forms, and nothing to repeat.
+#[rustfmt::skip]
+const LOCAL: &[Row] = &[
+    ("one page",                        BASIC,   REPEATS, page,                [1, 1, 1, 0]),
+    ("the whole space",                 BASIC,   REPEATS, space,               [1, 1, 1, 0]),
+    ("512 pages",                       BASIC,   REPEATS, pages::<512>,        [1, 1, 1, 0]),
+];
+
+/// On a space that devices share. The columns are the number of SMMUs and of devices with a TLB of their own behind each, then
+/// commands, CMD_SYNCs, doorbells, the rings' own barriers, and escalations, of all SMMUs together.
+///
+/// Commands behind a CMD_SYNC do not start before it completes, so the two stages of a device TLB share one doorbell.
+#[rustfmt::skip]
+const DEVICES: &[DeviceRow] = &[
+    ("one page",                        1, 0,  page,         [1, 1, 1, 1, 0]),
+    ("upgrade of one page",             1, 0,  upgrade,      [1, 1, 1, 1, 0]),
+    ("8 pages",                         1, 0,  pages::<8>,   [1, 1, 1, 1, 0]),
+    ("1000 pages",                      1, 0,  pages::<1000>, [2, 1, 1, 1, 0]),
+    ("the whole space",                 1, 0,  space,        [1, 1, 1, 1, 0]),
+    ("one page, two SMMUs",             2, 0,  page,         [2, 2, 2, 2, 0]),
+    ("one page, one device TLB",        1, 1,  page,         [2, 2, 1, 1, 0]),
+    ("8 pages, eight device TLBs",      1, 8,  pages::<8>,   [9, 2, 1, 1, 0]),
+    ("8 pages, 4 SMMUs of 8 TLBs",      4, 8,  pages::<8>,   [36, 8, 4, 4, 0]),
+    ("one kernel page",                 1, 1,  kernel_pages::<1>, [0, 0, 0, 0, 0]),
+    ("spurious fault",                  1, 1,  spurious_fault, [0, 0, 0, 0, 0]),
+];
