@@ -169,4 +169,14 @@ mod tests {
         ring.observe_wrapped(5);
         assert_eq!(ring.consumed(), 5);
     }
+
+    #[test]
+    fn nothing_is_published_twice() {
+        let mut ring = Positions::new(3, 0);
+        assert_eq!(ring.publish(), None);
+        ring.push();
+        ring.push();
+        assert_eq!(ring.publish(), Some(0..2));
+        assert_eq!(ring.publish(), None);
+    }
 }

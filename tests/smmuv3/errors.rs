@@ -377,3 +377,101 @@ fn an_old_fence_is_not_charged_for_a_newer_device() {
     assert_eq!(finish(&bench, new), dead(9));
     assert_eq!(finish(&bench, old), Ok(()));
 }
+
+/// While one device is asked, an earlier CMD_SYNC fails for another: the one that was asked is not to blame.
+#[test]
+fn only_its_own_cmd_sync_condemns_the_device_that_was_asked() {
+    let (bench, keys) = three_devices();
+    bench.fake.pace(Pace::Stalled);
+    bench.fake.inner().dead.insert(3);
+    let order = [keys[2], keys[0], keys[2]];
+    let fences = order.map(|key| start(&bench, key, pages(0, 0x1000)).0);
+    bench.fake.pace(Pace::AtRead(1));
+    assert_eq!(finish(&bench, fences[1]), Ok(()));
+    assert_eq!(finish(&bench, fences[0]), dead(3));
+    assert_eq!(finish(&bench, fences[2]), dead(3));
+    let (again, cost) = start(&bench, keys[0], pages(0, 0x1000));
+    assert_eq!(cost.commands, 2, "still served");
+    assert_eq!(finish(&bench, again), Ok(()));
+    bench.fake.assert_rules_kept();
+}
+
+/// Commands that nobody seals fill the ring: the retry hands them over, and goes on.
+#[test]
+fn promise_06_the_retry_does_not_wait_for_somebody_elses_seal() {
+    let bench = Bench::new(crate::fake::Ids::usual(), 3, Default::default());
+    bench.add_stream(1, Some(12));
+    bench.add_stream(2, None);
+    let [key, other] = [1, 2].map(|sid| bench.attach(&[(sid, Some(1))]));
+    bench.fake.pace(Pace::Stalled);
+    bench.fake.inner().dead.insert(1);
+    let (fence, _) = start(&bench, key, pages(0, 0x1000));
+    bench.fake.inner().run(8);
+    let mut cost = Cost::ZERO;
+    let one = space(other, pages(0, 0x1000));
+    while bench.smmu.queue(&one, &mut cost).is_ok() {}
+    bench.fake.pace(Pace::AtRead(1));
+    assert_eq!(finish(&bench, fence), dead(1));
+    let others = bench.smmu.seal(&mut cost);
+    assert_eq!(finish(&bench, others), Ok(()));
+    bench.fake.assert_rules_kept();
+}
+
+/// An ATC_INV that waited for its seal while its device was cut off is not sent.
+#[test]
+fn what_was_remembered_for_a_dead_device_is_forgotten() {
+    let (bench, keys) = three_devices();
+    bench.fake.inner().dead.insert(1);
+    let (fence, _) = start(&bench, keys[0], pages(0, 0x1000));
+    let mut cost = Cost::ZERO;
+    bench
+        .smmu
+        .queue(&space(keys[0], pages(0x7000, 0x8000)), &mut cost)
+        .unwrap();
+    bench
+        .smmu
+        .queue(&space(keys[1], pages(0x7000, 0x8000)), &mut cost)
+        .unwrap();
+    assert_eq!(finish(&bench, fence), dead(1));
+    bench.fake.take_log();
+    let later = bench.smmu.seal(&mut cost);
+    assert_eq!(finish(&bench, later), Ok(()));
+    let told = bench.fake.take_log();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|w| w[0] as u8 == ATC_INV)
+        .map(|w| w[0] >> 32)
+        .collect();
+    assert_eq!(told, [2]);
+}
+
+/// All ones in CMDQ_CONS would be a plausible index here.
+#[test]
+fn a_device_that_is_gone_has_consumed_nothing() {
+    let bench = Bench::new(crate::fake::Ids::usual(), 3, Default::default());
+    bench.add_stream(1, None);
+    let key = bench.attach(&[(1, Some(1))]);
+    while bench.fake.inner().register(0x98) & 1 == 0 {
+        let mut cost = Cost::ZERO;
+        bench
+            .smmu
+            .queue(&space(key, pages(0, 0x1000)), &mut cost)
+            .unwrap();
+        bench
+            .smmu
+            .queue(&space(key, pages(0, 0x1000)), &mut cost)
+            .unwrap();
+        bench.smmu.seal(&mut cost);
+    }
+    while bench.fake.inner().register(0x98) != 0xd {
+        start(&bench, key, pages(0, 0x1000));
+    }
+    bench.fake.pace(Pace::Stalled);
+    let (mut fence, _) = start(&bench, key, pages(0, 0x1000));
+    assert_eq!(bench.fake.inner().register(0x98), 0xf);
+    for offset in [0x60, 0x64, 0x9c] {
+        bench.fake.inner().set_register(offset, u32::MAX);
+    }
+    let poll = bench.smmu.poll(&mut fence, &mut Cost::default());
+    assert_eq!(poll, Poll::Pending);
+}

@@ -147,3 +147,15 @@ fn the_wrap_bit_is_the_one_above_the_index() {
     assert_eq!(bench.fake.inner().register(0x98), 0x101);
     bench.fake.assert_rules_kept();
 }
+
+/// A request that needs more than half the ring would starve behind small ones.
+#[test]
+fn a_request_takes_half_the_ring_at_most() {
+    let bench = Bench::new(Ids::usual().without_ranges(), 5, Config::new());
+    bench.add_stream(1, None);
+    let key = bench.attach(&[(1, None)]);
+    let (_, half) = start(&bench, key, pages(0, 16 << 12));
+    assert_eq!((half.commands, half.escalations), (16, 0));
+    let (_, more) = start(&bench, key, pages(0, 17 << 12));
+    assert_eq!((more.commands, more.escalations), (1, 1));
+}
