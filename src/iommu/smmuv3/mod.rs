@@ -11,6 +11,45 @@
 //! before it is complete (4.7.3), so a device TLB is never refilled from a stale SMMU TLB.
 //!
 //! Consumption of anything but a CMD_SYNC means nothing; a fence is the position after one.
+//!
+//! ```
+//! use tlb_shootdown::dma::{DmaBarriers, DmaRegion, Mmio};
+//! use tlb_shootdown::iommu::smmuv3::{
+//!     AttachError, Config, Context, InitError, Memory, Smmu, StreamId, StreamSetup, TranslationConfig,
+//! };
+//! use tlb_shootdown::lock::{CriticalSectionLock, RingLock};
+//! use tlb_shootdown::secondary::AttachKey;
+//!
+//! /// Brings an SMMU up. `wait` is the kernel's clock: `false` gives up.
+//! fn bring_up<M: Mmio, B: DmaBarriers>(
+//!     registers: M,
+//!     barriers: B,
+//!     memory: Memory,
+//!     wait: &mut dyn FnMut() -> bool,
+//! ) -> Result<Smmu<M, B, CriticalSectionLock>, InitError> {
+//!     let smmu = Smmu::new(registers, barriers, CriticalSectionLock, memory, Config::new())?;
+//!     smmu.init(wait)?;
+//!     Ok(smmu)
+//! }
+//!
+//! /// Lets a device without substreams share a process's page table. Between the two steps the kernel attaches the key to the
+//! /// process's address space in the engine, so that no flush is missed.
+//! fn share<M: Mmio, B: DmaBarriers, L: RingLock>(
+//!     smmu: &Smmu<M, B, L>,
+//!     stream: StreamId,
+//!     contexts: DmaRegion,
+//!     process: &TranslationConfig,
+//!     attach_in_engine: impl FnOnce(AttachKey),
+//!     wait: &mut dyn FnMut() -> bool,
+//! ) -> Result<AttachKey, AttachError> {
+//!     let setup = StreamSetup { stream, contexts, substream_bits: 0, ats: None };
+//!     smmu.add_stream(setup, wait)?;
+//!     let key = smmu.reserve(&[Context { stream, substream: None }], process)?;
+//!     attach_in_engine(key);
+//!     smmu.install(key, wait)?;
+//!     Ok(key)
+//! }
+//! ```
 
 pub mod atc;
 mod attach;
