@@ -35,7 +35,8 @@ impl Rig {
         let platform = Platform::new(model.clone());
         let patience = Patience {
             nanoseconds: 10_000_000,
-            ..Patience::DEFAULT
+            // More than a thread of the host sleeps, and few enough that a failed test ends.
+            turns: 5_000_000,
         };
         let arch = PlainArch::new(model.clone());
         let engine = Engine::with_patience(platform.clone(), arch, patience);
@@ -111,6 +112,15 @@ fn initiator(rig: &Rig, me: usize, cpus: usize, rounds: u64, irqs_off: bool) {
     }
 }
 
+/// One initiator less when it ends, by a failed assertion as well: the others must not wait for it for ever.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Runs these initiators and lets every CPU answer until all of them are done.
 fn run_threads(temper: Temper, initiators: usize, cpus: usize, irqs_off: bool) {
     let rig = Rig::new(cpus, temper);
@@ -124,8 +134,8 @@ fn run_threads(temper: Temper, initiators: usize, cpus: usize, irqs_off: bool) {
             let (rig, busy) = (&rig, &busy);
             scope.spawn(move || {
                 if me < initiators {
+                    let _done = Done(busy);
                     initiator(rig, me, cpus, 30, irqs_off);
-                    busy.fetch_sub(1, Ordering::SeqCst);
                 }
                 rig.platform.set_current(me);
                 while busy.load(Ordering::SeqCst) != 0 {
