@@ -17,13 +17,16 @@ const TARGET: CpuId = CpuId::new(2);
 struct World {
     mailboxes: Mailboxes<1>,
     pages: [Page; 2],
+    /// The identifier of the space that each page belongs to.
+    ids: [u64; 2],
 }
 
 impl World {
-    fn new() -> Arc<Self> {
+    fn new(ids: [u64; 2]) -> Arc<Self> {
         Arc::new(Self {
             mailboxes: Mailboxes::new(),
             pages: [Page::new(), Page::new()],
+            ids,
         })
     }
 
@@ -32,7 +35,9 @@ impl World {
         self.pages[page].unmap();
         fence(Ordering::SeqCst);
         let targets = CpuSet::of(TARGET);
-        let posted = self.mailboxes.post(me, &targets, &targets, &request(page));
+        let posted = self
+            .mailboxes
+            .post(me, &targets, &targets, &request(page, self.ids[page]));
         posted.expect("CPU 0 and 1 have slots").0
     }
 
@@ -56,7 +61,7 @@ impl World {
                     if core::mem::take(cached) {
                         // Still under way when the request is read.
                         page.access();
-                        *cached = !covers(request, index);
+                        *cached = !covers(request, index, self.ids[index]);
                     }
                 }
             });
@@ -73,18 +78,18 @@ fn page(index: usize) -> VirtAddr {
     VirtAddr::new((index as u64 + 1) << 12)
 }
 
-fn request(index: usize) -> Request {
+fn request(index: usize, id: u64) -> Request {
     Request::Space {
-        space: SpaceId::from_raw(1),
-        id: HardwareId(1),
+        space: SpaceId::from_raw(id),
+        id: HardwareId(id),
         generation: 1,
         flush: Flush::pages(PageRange::page(page(index), PageSize::KIB_4)),
     }
 }
 
-fn covers(request: &Request, index: usize) -> bool {
+fn covers(request: &Request, index: usize, of: u64) -> bool {
     match request {
-        Request::Space { flush, .. } => match flush.range() {
+        Request::Space { id, flush, .. } if id.0 == of => match flush.range() {
             FlushRange::Pages(pages) => pages.contains(page(index)),
             FlushRange::All => true,
         },
@@ -97,7 +102,7 @@ fn covers(request: &Request, index: usize) -> bool {
 #[test]
 fn loom_promise_05_two_initiators_and_one_target() {
     explore(Some(2), || {
-        let world = World::new();
+        let world = World::new([1, 1]);
         let initiators = [0, 1].map(|cpu| {
             let world = world.clone();
             thread::spawn(move || {
@@ -116,10 +121,9 @@ fn loom_promise_05_two_initiators_and_one_target() {
 }
 
 /// The second request widens the first while the target may be reading it; or overwrites it, when it has been answered.
-#[test]
-fn loom_promise_05_request_changes_while_it_is_read() {
-    explore(Some(3), || {
-        let world = World::new();
+fn two_requests(ids: [u64; 2]) {
+    explore(Some(3), move || {
+        let world = World::new(ids);
         let initiator = {
             let world = world.clone();
             thread::spawn(move || {
@@ -143,11 +147,22 @@ fn loom_promise_05_request_changes_while_it_is_read() {
     });
 }
 
+#[test]
+fn loom_promise_05_request_widens_while_it_is_read() {
+    two_requests([1, 1]);
+}
+
+/// The merged request has another shape: half of each would name a space that does not exist.
+#[test]
+fn loom_promise_05_request_changes_shape_while_it_is_read() {
+    two_requests([1, 2]);
+}
+
 /// A request is asked again by another CPU while the target answers it: the late second answer credits no later request.
 #[test]
 fn loom_promise_05_repeated_request_credits_nothing_later() {
     explore(Some(2), || {
-        let world = World::new();
+        let world = World::new([1, 1]);
         let me = CpuId::new(0);
         let first = world.unmap(me, 0);
         let target = {
