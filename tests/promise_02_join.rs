@@ -124,6 +124,25 @@ fn promise_02_cpu_that_leaves_during_a_wait_is_not_waited_for_in_vain() {
     assert_eq!(machine.cached(space, 7), [None, None]);
 }
 
+/// Until its last flush is complete a leaving CPU still counts.
+#[test]
+fn promise_02_leaving_cpu_counts_until_it_has_flushed() {
+    let (machine, engine) = Machine::new(2, false);
+    let space = machine.new_space();
+    machine.map(space, 7, 1);
+    machine.run_on(space, [0, 1], 7);
+    machine.set_auto(1, false);
+    let mut ticket = engine.start(space, leaf(7)).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    machine.at(Point::BeforeComplete, move || {
+        machine.on(0, || assert!(ticket.poll().is_pending()));
+        sender.send(ticket).unwrap();
+    });
+    machine.on(1, || engine.cpu_offline());
+    assert!(receiver.recv().unwrap().poll().is_ready());
+    assert_eq!(machine.cached(space, 7), [None, None]);
+}
+
 /// It left before the look: it is not asked at all, and its TLB was empty when it went.
 #[test]
 fn promise_02_cpu_that_has_left_is_not_interrupted() {
