@@ -84,6 +84,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
 
     /// Returns when every other CPU has taken an interrupt: whoever walked page tables with interrupts off has finished.
     ///
+    /// A walker neither calls [`Self::poll`] nor waits for a shootdown within its walk: both answer for this CPU.
+    ///
     /// # Errors
     /// [`FlushError::Incomplete`] with the CPUs that have not answered.
     ///

@@ -23,7 +23,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// shootdowns, for the holder of the lock may be waiting for it. One load where nothing is pending.
     ///
     /// # Context
-    /// Any but NMI.
+    /// Any but NMI, and never within a lockless walk of page tables, which it would declare finished
+    /// ([`Self::sync_lockless_walkers`]).
     pub fn poll(&self) {
         self.serve_mailbox();
     }
