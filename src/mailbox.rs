@@ -39,14 +39,18 @@ impl<const WORDS: usize> AckRow<WORDS> {
     }
 }
 
+/// Lines apart: a sender that sets its bit does not take away the line from which targets read the owner's request.
+#[repr(align(128))]
+struct WrittenByAll<T>(T);
+
 /// What one CPU owns, as initiator and as target.
 #[repr(align(128))]
 struct PerCpu<const WORDS: usize> {
     request: RequestSlot,
     /// Targets whose acknowledgement of the slot's generation is outstanding. Written by the owner.
     open: AtomicCpuSet<WORDS>,
-    /// Initiators whose request this CPU has not taken yet. Written by everybody.
-    pending: AtomicCpuSet<WORDS>,
+    /// Initiators whose request this CPU has not taken yet.
+    pending: WrittenByAll<AtomicCpuSet<WORDS>>,
     acks: AckRow<WORDS>,
 }
 
@@ -56,7 +60,7 @@ impl<const WORDS: usize> PerCpu<WORDS> {
             Self {
                 request: RequestSlot::new(),
                 open: AtomicCpuSet::new(),
-                pending: AtomicCpuSet::new(),
+                pending: WrittenByAll(AtomicCpuSet::new()),
                 acks: AckRow::new(),
             }
         }
@@ -111,7 +115,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
         mine.request.publish(&request, generation);
         for target in open.iter() {
             // Release: whoever takes the bit reads at least this generation.
-            self.cpu(target)?.pending.insert(me, Ordering::AcqRel);
+            self.cpu(target)?.pending.0.insert(me, Ordering::AcqRel);
         }
         Some((
             Posted {
@@ -126,7 +130,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
     pub(crate) fn repeat(&self, posted: Posted, targets: &CpuSet<WORDS>) {
         for target in targets.iter() {
             if let Some(cpu) = self.cpu(target) {
-                cpu.pending.insert(posted.initiator, Ordering::AcqRel);
+                cpu.pending.0.insert(posted.initiator, Ordering::AcqRel);
             }
         }
     }
@@ -135,7 +139,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
     /// request acknowledged.
     pub(crate) fn serve(&self, me: CpuId, mut apply: impl FnMut(&Request)) {
         let Some(mine) = self.cpu(me) else { return };
-        for initiator in mine.pending.take(Ordering::AcqRel).iter() {
+        for initiator in mine.pending.0.take(Ordering::AcqRel).iter() {
             let Some(from) = self.cpu(initiator) else {
                 continue;
             };
@@ -151,7 +155,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
     /// Whether a request is pending for this CPU.
     pub(crate) fn is_pending(&self, me: CpuId) -> bool {
         self.cpu(me)
-            .is_some_and(|mine| !mine.pending.load(Ordering::Relaxed).is_empty())
+            .is_some_and(|mine| !mine.pending.0.load(Ordering::Relaxed).is_empty())
     }
 
     /// Whether the target has acknowledged the request.
