@@ -8,7 +8,7 @@ mod engine;
 mod mailbox;
 mod world;
 
-/// Runs a model with at most so many preemptions, or whole. Every defect that was put back shows with two.
+/// Runs a model with at most so many preemptions, or whole. Every defect that was put back shows within its bound.
 fn explore(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
