@@ -55,7 +55,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
 extern crate std;
 
 pub mod address;

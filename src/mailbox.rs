@@ -10,9 +10,11 @@
 //!   space < everything. Whoever reads it late flushes more, never less.
 //! * A reader that catches the owner in the middle of writing flushes everything instead of waiting: the handler is bounded.
 //!
-//! Acknowledgements are 32 bits wide, so that those of 256 CPUs fit in 256 KiB. They are compared by signed difference, and
-//! the initiator moves an idle target's word up to its own generation before it asks. What remains is an interrupt handler
-//! that sleeps, with interrupts off, while another CPU completes 2^31 shootdowns.
+//! Acknowledgements are 32 bits wide, so that those of 256 CPUs fit in 256 KiB. They are compared by signed difference, which
+//! holds as long as word and generation are less than 2^31 apart: the initiator moves an idle target's word up to its own
+//! generation before it asks, keeps that of a silent one within [`FARTHEST`], and a request older than half of that counts as
+//! answered only where all of them are. What remains is an interrupt handler that sleeps between its flush and its
+//! acknowledgement while another CPU makes 2^30 requests.
 
 mod request;
 mod slot;
@@ -22,6 +24,9 @@ pub(crate) use request::Request;
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
 use crate::sync::{AtomicU32, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 use slot::RequestSlot;
+
+/// How far a silent target's word may fall behind before it is moved up.
+const FARTHEST: u32 = 1 << 30;
 
 /// Acknowledgements by one target, one word for each initiator.
 #[repr(align(64))]
@@ -110,6 +115,9 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
             self.ack(target, me)?
                 .store((generation - 1) as u32, Ordering::Relaxed);
         }
+        for target in owed.iter() {
+            keep_near(self.ack(target, me)?, generation as u32);
+        }
         let open = owed.union(targets);
         mine.open.store(&open, Ordering::Relaxed);
         mine.request.publish(&request, generation);
@@ -160,16 +168,22 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
 
     /// Whether the target has acknowledged the request.
     pub(crate) fn has_acked(&self, posted: Posted, target: CpuId) -> bool {
-        let settled = self
-            .cpu(posted.initiator)
-            .is_some_and(|cpu| cpu.request.settled() >= posted.generation);
-        settled
-            || self.ack(target, posted.initiator).is_some_and(|ack| {
-                let ahead = ack
-                    .load(Ordering::Acquire)
-                    .wrapping_sub(posted.generation as u32);
-                ahead as i32 >= 0
-            })
+        let Some(initiator) = self.cpu(posted.initiator) else {
+            return false;
+        };
+        if initiator.request.settled() >= posted.generation {
+            return true;
+        }
+        let Some(ack) = self.ack(target, posted.initiator) else {
+            return false;
+        };
+        let word = ack.load(Ordering::Acquire);
+        // After the word: whoever reads a word that was moved up also reads a generation that far ahead.
+        let age = initiator
+            .request
+            .generation()
+            .saturating_sub(posted.generation);
+        age < u64::from(FARTHEST / 2) && word.wrapping_sub(posted.generation as u32) as i32 >= 0
     }
 
     /// The targets of CPU `me` that have not acknowledged the generation its slot holds.
@@ -191,3 +205,16 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
         self.cpus.as_flattened().get(cpu.index())
     }
 }
+
+/// Moves the word of a target that owes an answer to within [`FARTHEST`] of the generation, unless it answers meanwhile.
+fn keep_near(ack: &AtomicU32, generation: u32) {
+    let word = ack.load(Ordering::Relaxed);
+    if generation.wrapping_sub(word) > FARTHEST {
+        let near = generation.wrapping_sub(FARTHEST);
+        // Release: see `has_acked`. A failure is the target's own, newer word.
+        let _ = ack.compare_exchange(word, near, Ordering::Release, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
