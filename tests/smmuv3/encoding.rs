@@ -123,6 +123,8 @@ fn other_commands() {
             [0x1234_5678_0000_2044, 0xbeef],
         ),
         (Command::stall_term(SID), [0x1234_5678_0000_0045, 0]),
+        // IHI 0070 4.1.1; opcode 0x70 without operands in emulators that refuse it for IDR3.DPT = 0.
+        (Command::dpti_all(), [0x70, 0]),
         (Command::sync(), [0x46, 0]),
         (Command::sync_sev(), [0x2046, 0]),
         (

@@ -9,7 +9,6 @@ mod tests {
     use core::arch::asm;
     use core::sync::atomic::{AtomicU32, Ordering};
 
-    use on_target_aarch64::device::Devices;
     use on_target_aarch64::machine::Emulated;
     use on_target_aarch64::platform::{ENGINE, WORDS};
     use on_target_aarch64::testdev::{TestDevice, Written};
@@ -327,20 +326,10 @@ mod tests {
         );
     }
 
-    /// The second device, where this QEMU has one; there is nothing to be seen of it elsewhere.
-    fn second_device(devices: &Devices) -> Option<&TestDevice> {
-        if devices.testdev.is_none() {
-            log::warn!("this QEMU has no iommu-testdev");
-        }
-        devices.testdev.as_ref()
-    }
-
+    // The runner leaves tests whose names end in `_of_a_testdev` out, and says so, where a QEMU has no `iommu-testdev`.
     #[test]
-    fn promise_03_one_command_reaches_two_devices_of_a_space() {
+    fn promise_03_one_command_reaches_edu_and_the_write_of_a_testdev() {
         let mut machine = machine();
-        if second_device(machine.devices()).is_none() {
-            return;
-        }
         let second_writes = |machine: &Emulated, frame| {
             let device = machine.devices().testdev.as_ref().expect("it was found");
             device.write(ADDRESS, memory::phys(frame))

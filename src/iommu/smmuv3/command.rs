@@ -1,7 +1,8 @@
 //! Commands: 16 bytes each, little-endian, every unnamed bit zero (hardware may refuse others, IHI 0070 4.1.5).
 //!
 //! Every command of the non-secure queue has a constructor here, and no constructor can produce a reserved combination: where
-//! operands could, it returns an `Option`. DPT maintenance, which concerns device permission tables, is absent.
+//! operands could, it returns an `Option`. Of DPT maintenance (device permission tables) there is the form without operands:
+//! the fields of CMD_DPTI_PA are drawn in the manual and confirmed by no second source.
 //!
 //! Sources: Arm IHI 0070 chapter 4 (section numbers at each command), checked against Linux `arm-smmu-v3.h`
 //! (`CMDQ_*`) and QEMU `smmuv3-internal.h`.
@@ -36,6 +37,7 @@ pub mod opcode {
     pub const RESUME: u8 = 0x44;
     pub const STALL_TERM: u8 = 0x45;
     pub const SYNC: u8 = 0x46;
+    pub const DPTI_ALL: u8 = 0x70;
 }
 
 /// One queue entry.
@@ -278,6 +280,11 @@ impl Command {
     /// CMD_STALL_TERM (4.7.2): ends every stalled transaction of a stream that is configured to abort.
     pub const fn stall_term(sid: StreamId) -> Self {
         Self::new(opcode::STALL_TERM, stream(sid), 0)
+    }
+
+    /// CMD_DPTI_ALL (4.6.1): everything cached of the non-secure device permission table. Illegal where IDR3.DPT is 0.
+    pub const fn dpti_all() -> Self {
+        Self::new(opcode::DPTI_ALL, 0, 0)
     }
 
     /// CMD_SYNC (4.7.3) without a signal: its consumption is the completion of everything before it.

@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How QEMU ends when the target aborts through semihosting, as a panic does.
 const ABORTED: i32 = 134;
 
+/// How the names of tests end that need the device `iommu-testdev`, which QEMU has from version 11 on.
+const NEEDS_TESTDEV: &str = "_of_a_testdev";
+
 /// Builds and runs every on-target test of AArch64.
 pub(crate) fn run() -> Tally {
     try_run().unwrap_or_else(|error| Tally::failure(format!("on-target: {error:#}")))
@@ -53,6 +56,13 @@ fn run_one(qemu: &Qemu, elf: &Path, test: &Test, name: &str, tally: &mut Tally) 
     if test.ignored {
         println!("test {name} ... ignored");
         tally.skipped.push(format!("{name}: marked #[ignore]"));
+        return Ok(());
+    }
+    if test.name.ends_with(NEEDS_TESTDEV) && !qemu.has_iommu_testdev {
+        println!("test {name} ... ignored");
+        tally
+            .skipped
+            .push(format!("{name}: this QEMU has no iommu-testdev"));
         return Ok(());
     }
     let address = test.address.to_string();
