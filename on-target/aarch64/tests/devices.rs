@@ -11,7 +11,7 @@ mod tests {
 
     use on_target_aarch64::machine::Emulated;
     use on_target_aarch64::platform::{ENGINE, WORDS};
-    use on_target_aarch64::testdev::{TestDevice, Written};
+    use on_target_aarch64::testdev::Written;
     use on_target_aarch64::{cpus, memory, process};
     use tlb_shootdown::address::{PageSize, PhysAddr, VirtAddr};
     use tlb_shootdown::error::Incomplete;
