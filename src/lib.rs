@@ -63,6 +63,7 @@ pub mod arch;
 mod attachment;
 pub mod cost;
 pub mod cpu_set;
+pub mod deadline;
 pub mod dma;
 pub mod error;
 pub mod flush;

@@ -19,12 +19,12 @@ use crate::arch::Arch;
 use crate::attachment::Slots;
 use crate::cost::Cost;
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
+use crate::deadline::{Deadline, Patience};
 use crate::mailbox::Mailboxes;
 use crate::platform::Platform;
 use crate::space::{AddressSpace, SpaceId};
 use crate::stats::{Counters, Stats};
 use crate::sync::{AtomicU32, AtomicU64, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
-use crate::ticket::{Deadline, Patience};
 
 /// The shootdown engine of one machine, for up to `64 * WORDS` CPUs. Made by a `const fn`, to stand in a static.
 pub struct Shootdown<P: Platform, const WORDS: usize> {

@@ -1,17 +1,15 @@
 //! Proof that a shootdown is complete, and the owner of what may be freed only then.
 
-mod deadline;
 mod frames;
 mod secondaries;
 
-pub(crate) use deadline::Deadline;
-pub use deadline::Patience;
 pub use frames::{FrameSink, Frames, Held, Item, StorageFull};
 pub(crate) use secondaries::{Task, Waits};
 
 use crate::attachment::Slots;
 use crate::cost::Cost;
 use crate::cpu_set::CpuSet;
+use crate::deadline::Deadline;
 use crate::error::Incomplete;
 use crate::mailbox::Posted;
 use crate::platform::Platform;

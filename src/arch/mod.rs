@@ -12,8 +12,8 @@ pub mod aarch64;
 
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "aarch64")] {
-        /// The architecture of the target, on its own instructions.
-        pub type Native<const WORDS: usize> = aarch64::Aarch64<aarch64::instructions::Asm, WORDS>;
+        mod native;
+        pub use native::Native;
     }
 }
 

@@ -1,6 +1,6 @@
 //! One CPU's request slot: written by its owner, read by any number of targets, torn reads detected.
 
-use super::Request;
+use super::request::Request;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, array_of, const_unless_loom, fence};
 
 /// A request under a sequence count, and its generation.

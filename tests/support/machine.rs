@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use tlb_shootdown::cpu_set::CpuSet;
+use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
-use tlb_shootdown::ticket::Patience;
 
 pub(crate) type Engine = Shootdown<Host, 1>;
 pub(crate) type Space = AddressSpace<TestArch, 1>;

@@ -1,7 +1,6 @@
 //! What the kernel has decided about its translation tables.
 
-use super::granule::Granule;
-use super::operand::Tables;
+use super::granule::{Granule, Tables};
 use super::range::RangePolicy;
 use crate::address::{PageRange, RangeError};
 use crate::arch::Half;

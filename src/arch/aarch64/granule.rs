@@ -14,6 +14,16 @@ pub enum Granule {
     Kib64,
 }
 
+/// The shape of the tables, as operands describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tables {
+    /// The size of a page.
+    pub granule: Granule,
+    /// `TCR_EL1.DS`: range operands then hold 64 KiB units, whatever the granule is.
+    pub lpa2: bool,
+}
+
 /// The lookup level of a leaf entry, 0 to 3; 3 maps single pages.
 ///
 /// A level that is not known is `None` and never 0: with FEAT_LPA2 a leaf may stand at level 0.

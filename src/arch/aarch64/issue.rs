@@ -2,6 +2,7 @@
 
 use super::granule::{Granule, Level};
 use super::instructions::Instructions;
+use super::operation::Operation;
 use super::{Aarch64, operand, range};
 use crate::address::{PageRange, PageSize};
 use crate::arch::{Entries, Half, HardwareId, Reach};
@@ -71,10 +72,10 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
         true
     }
 
-    fn issue(&self, form: Form, operation: range::Operation, raw: u64, cost: &mut Cost) {
+    fn issue(&self, form: Form, operation: Operation, raw: u64, cost: &mut Cost) {
         match operation {
-            range::Operation::Page(_) => form.by_address(&self.instructions, raw),
-            range::Operation::Range { .. } => form.by_range(&self.instructions, raw),
+            Operation::Page(_) => form.by_address(&self.instructions, raw),
+            Operation::Range { .. } => form.by_range(&self.instructions, raw),
         }
         count(&mut cost.invalidations);
     }

@@ -15,6 +15,7 @@ pub mod granule;
 pub mod instructions;
 mod issue;
 pub mod operand;
+pub mod operation;
 pub mod range;
 mod sequences;
 

@@ -1,7 +1,7 @@
 //! What a TLBI instruction finds in its register (Arm ARM C5.5, "TLBI VAE1IS" and "TLBI RVAE1IS").
 
-use super::granule::{Granule, Level};
-use super::range::Operation;
+use super::granule::{Granule, Level, Tables};
+use super::operation::Operation;
 use crate::address::VirtAddr;
 use crate::arch::HardwareId;
 
@@ -10,16 +10,6 @@ const ASID_MASK: u64 = 0xffff;
 
 /// Bit 0 of the ASID: of a pair of ASIDs, the odd one, under which a process runs while the kernel is unmapped.
 pub const ODD_ASID: u64 = 1 << ASID_SHIFT;
-
-/// How an operand describes the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Tables {
-    /// The translation granule.
-    pub granule: Granule,
-    /// `TCR_EL1.DS`: range operands then hold 64 KiB units, whatever the granule is.
-    pub lpa2: bool,
-}
 
 /// Operand of the operations by ASID: ASID\[63:48\].
 pub const fn by_asid(id: HardwareId) -> u64 {

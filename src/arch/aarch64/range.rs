@@ -3,8 +3,8 @@
 //! One range operation covers `(NUM + 1) << (5 * SCALE + 1)` pages from its base on. The split is pure arithmetic: it
 //! allocates nothing and knows neither ASIDs nor instructions.
 
-use super::granule::Granule;
-use super::operand::Tables;
+use super::granule::{Granule, Tables};
+use super::operation::{Operation, is_aligned_64k, unit};
 use crate::address::{PageRange, PageSize, VirtAddr};
 
 mod bounded;
@@ -22,23 +22,6 @@ pub enum RangePolicy {
     Exact,
     /// At most 2 operations that hit at most 3 % more pages than asked; where there are no such two, as `Exact`.
     Bounded,
-}
-
-/// One TLBI of a split range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Operation {
-    /// The entry that translates this address.
-    Page(VirtAddr),
-    /// `(num + 1) << (5 * scale + 1)` pages from `base` on; `scale` is at most 3, `num` at most 31.
-    Range {
-        /// The first address.
-        base: VirtAddr,
-        /// SCALE.
-        scale: u8,
-        /// NUM.
-        num: u8,
-    },
 }
 
 /// What the CPUs and the tables allow.
@@ -127,7 +110,7 @@ impl Operations {
             self.scale -= 1;
         }
         let units = self.pages / unit(self.scale);
-        let operation = range_operation(self.base, self.scale, units);
+        let operation = Operation::range(self.base, self.scale, units);
         self.advance(units * unit(self.scale));
         operation
     }
@@ -156,23 +139,5 @@ impl Iterator for Operations {
         } else {
             Some(self.largest())
         }
-    }
-}
-
-/// Pages in one unit of NUM.
-const fn unit(scale: u8) -> u64 {
-    1 << (5 * scale + 1)
-}
-
-const fn is_aligned_64k(addr: u64) -> bool {
-    addr & 0xffff == 0
-}
-
-/// `units` is 1 to 32 here, and NUM one less.
-const fn range_operation(base: u64, scale: u8, units: u64) -> Operation {
-    Operation::Range {
-        base: VirtAddr::new(base),
-        scale,
-        num: (units - 1) as u8,
     }
 }

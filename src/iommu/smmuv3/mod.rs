@@ -66,6 +66,7 @@ mod queue;
 mod range;
 mod recovery;
 pub mod registers;
+mod retry;
 mod seal;
 pub mod span;
 mod state;

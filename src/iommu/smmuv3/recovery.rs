@@ -12,6 +12,7 @@ use super::atc::AtcBlock;
 use super::command::{Command, opcode};
 use super::config::Completion;
 use super::registers::{self, CommandError, GlobalErrors};
+use super::retry::{Recovery, Repeats, Step};
 use super::state::Locked;
 use super::stream_table::StreamTableEntry;
 use crate::dma::{DmaBarriers, Mmio};
@@ -19,34 +20,6 @@ use crate::secondary::SecondaryError;
 
 /// How often a CMD_SYNC may fail, or a fetch abort, at one position before the queue counts as stopped.
 const MOST_REPEATS: u32 = 8;
-
-/// A device-by-device retry in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Recovery {
-    /// Fences up to here were complete before the error.
-    pub(super) floor: u64,
-    step: Step,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// The next device is to be asked.
-    Idle,
-    /// The device in this slot was asked; the answer is the CMD_SYNC at `sync`.
-    Asked { slot: usize, sync: u64 },
-    /// The device in this slot is to be cut off: its table entry is written, the SMMU may have the old one cached.
-    CutOff { slot: usize },
-    /// The invalidation of the table entry is under way.
-    Cutting { sync: u64 },
-}
-
-/// How often the queue has failed at one position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Repeats {
-    position: Option<u64>,
-    count: u32,
-    replaced: bool,
-}
 
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
     /// Looks for errors, and takes the recovery one step further.

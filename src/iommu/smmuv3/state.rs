@@ -7,7 +7,7 @@ use super::event::EventQueue;
 use super::features::Features;
 use super::ids::{Asid, Granule, StreamId, SubstreamId};
 use super::memory::Table;
-use super::recovery::{Recovery, Repeats};
+use super::retry::{Recovery, Repeats};
 use super::stream_table::StreamTable;
 use crate::cost::Cost;
 use crate::iommu::ring::Positions;

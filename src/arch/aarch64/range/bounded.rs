@@ -4,9 +4,9 @@
 //! fit, the second covers the remainder and is placed so that it ends where the range ends. Only LPA2, whose bases
 //! lie on 64 KiB boundaries, can make the second one reach further.
 
-use super::{Operation, is_aligned_64k, range_operation, unit};
 use crate::address::VirtAddr;
-use crate::arch::aarch64::operand::Tables;
+use crate::arch::aarch64::granule::Tables;
+use crate::arch::aarch64::operation::{Operation, is_aligned_64k, unit};
 
 /// At most two operations.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Request {
             return None;
         }
         Some(Plan {
-            first: Some(range_operation(self.base, scale, units)),
+            first: Some(Operation::range(self.base, scale, units)),
             second: None,
         })
     }
@@ -73,7 +73,7 @@ impl Request {
             rest => Some(self.tail(rest)?),
         };
         Some(Plan {
-            first: Some(range_operation(self.base, scale, units)),
+            first: Some(Operation::range(self.base, scale, units)),
             second,
         })
     }
@@ -89,13 +89,13 @@ impl Request {
         let start = self.pages - units * unit(scale);
         let base = self.at(start);
         if !self.tables.lpa2 || is_aligned_64k(base) {
-            return Some(range_operation(base, scale, units));
+            return Some(Operation::range(base, scale, units));
         }
         // Moved up to the next boundary it reaches beyond the end by as much as it moved.
         let aligned = (base | 0xffff).wrapping_add(1);
         let beyond = (aligned.wrapping_sub(base)) >> self.page_shift();
         let fits = beyond <= self.spare && self.stays_in_half(self.pages + beyond);
-        fits.then(|| range_operation(aligned, scale, units))
+        fits.then(|| Operation::range(aligned, scale, units))
     }
 
     fn at(&self, page: u64) -> u64 {
