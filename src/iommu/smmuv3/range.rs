@@ -1,7 +1,7 @@
 //! How a range of pages becomes TLB invalidation commands.
 //!
 //! With range fields (IDR3.RIL) a range is split by its binary digits, at most one command for each five of them, and is exact
-//! but for one page at most. Without them there is one command for each stride. Where that would take more commands than
+//! but for one page at most. Without them there is one command for each entry. Where that would take more commands than
 //! the limit, the whole address space goes instead.
 
 use super::ids::Granule;
@@ -46,7 +46,7 @@ pub(super) fn plan(flush: &Flush, shape: &Shape) -> Plan {
     let spans = match shape.ranges {
         Some(fields) => ranged(flush, shape.granule, first, last_byte, fields),
         None => {
-            let step = pages.stride().bytes().max(granule);
+            let step = 1 << smallest_entry(flush, pages.stride(), shape.granule);
             Spans {
                 next: first,
                 left: (last_byte - first) / step + 1,
@@ -59,6 +59,20 @@ pub(super) fn plan(flush: &Flush, shape: &Shape) -> Plan {
         Some(commands) if commands <= shape.limit => Plan::Spans(spans),
         _ => Plan::Escalated,
     }
+}
+
+/// log2 of the bytes that the smallest entry of a request maps. A contiguous group counts as its members, which a TLB may hold one
+/// by one.
+fn smallest_entry(flush: &Flush, stride: PageSize, granule: Granule) -> u8 {
+    let size = flush
+        .known_leaf_size()
+        .map_or(stride, |leaf| leaf.min(stride));
+    let page = granule.shift();
+    [Level::One, Level::Two]
+        .map(|level| page + level_shift(granule, Some(level)))
+        .into_iter()
+        .find(|&entry| entry <= size.shift())
+        .unwrap_or(page)
 }
 
 fn covers_everything(first: u64, last_byte: u64, va_bits: u8) -> bool {

@@ -141,14 +141,21 @@ proptest! {
         prop_assert!(commands <= 9, "{commands} commands");
     }
 
-    /// Without range fields: one address in each stride.
+    /// Without range fields: one address in each entry, the smallest that the request may be made of (Arm ARM D8.2: the sizes of
+    /// blocks).
     #[test]
     fn promise_11_single_addresses_are_exact(flush in flushes(), granule in granules()) {
         let Plan::Spans(spans) = plan(&flush, &shape(granule, None)) else {
             return Ok(());
         };
         let asked = range_of(&flush);
-        let step = asked.stride().bytes().max(1 << granule.shift());
+        let sizes = match granule {
+            Granule::Kib4 => [30, 21, 12],
+            Granule::Kib16 => [36, 25, 14],
+            Granule::Kib64 => [42, 29, 16],
+        };
+        let size = flush.known_leaf_size().map_or(u64::MAX, PageSize::bytes).min(asked.stride().bytes());
+        let step: u64 = sizes.map(|shift| 1 << shift).into_iter().find(|step| *step <= size).unwrap_or(1 << granule.shift());
         let mut expected = u128::from(asked.first().raw() & !(step.min(1 << granule.shift()) - 1));
         let mut count = 0;
         for span in spans {
@@ -223,4 +230,26 @@ fn what_covers_the_space_is_the_space_and_what_takes_too_many_is_widened() {
         ),
         Plan::Escalated
     );
+}
+
+/// A TLB may hold the members of a contiguous group one by one (Arm ARM D8.6.1), and without range fields a command names one
+/// address: so one for each member, whether the group is the stride or the leaf.
+#[test]
+fn promise_03_each_member_of_a_group_is_named() {
+    let addresses = |flush: &Flush, granule| match plan(flush, &shape(granule, None)) {
+        Plan::Spans(spans) => spans.map(|span| span.words()[1]).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let group = Flush::page(VirtAddr::new(0x1_0000), PageSize::KIB_64);
+    let members: Vec<u64> = (0x10..0x20).map(|page| page << 12 | 1).collect();
+    assert_eq!(addresses(&group, Granule::Kib4), members);
+    let unknown = Flush::pages(PageRange::page(VirtAddr::new(0x200_0000), PageSize::MIB_32));
+    let blocks: Vec<u64> = (16..32).map(|block| block << 21).collect();
+    assert_eq!(addresses(&unknown, Granule::Kib4), blocks);
+    assert_eq!(addresses(&unknown, Granule::Kib16), [0x200_0000]);
+    // Entries smaller than the stride count as what they are.
+    let small = Flush::pages(PageRange::page(VirtAddr::new(0x20_0000), PageSize::MIB_2))
+        .leaf_only()
+        .leaf_size(PageSize::KIB_4);
+    assert_eq!(addresses(&small, Granule::Kib4).len(), 512);
 }
