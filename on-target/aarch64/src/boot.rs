@@ -3,6 +3,7 @@
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 
+use crate::platform::ENGINE;
 use crate::{console, cpus, process};
 
 /// Attribute 0: Device-nGnRE; attribute 1: normal, write-back, allocating.
@@ -65,8 +66,6 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Where the other CPUs start.
-    pub(crate) fn secondary_start();
     /// What this image is for: the demonstration, or a test harness.
     fn main() -> !;
 }
@@ -87,7 +86,7 @@ extern "C" fn leave_lower_half() {
 
 extern "C" fn enter(cpu: u64) -> ! {
     if cpu != 0 {
-        cpus::serve(cpu as usize);
+        cpus::serve(cpu as usize, || ENGINE.on_ipi());
     }
     console::init();
     // SAFETY: each image defines `main` with this signature.

@@ -4,7 +4,6 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::platform::ENGINE;
 use crate::{clock, psci};
 
 /// CPUs of the machine.
@@ -134,14 +133,14 @@ fn await_answer(cpu: usize) {
     );
 }
 
-/// What every CPU but the first does.
-pub(crate) fn serve(cpu: usize) -> ! {
+/// What every CPU but the first does; `interrupted` stands in for its interrupt handler.
+pub(crate) fn serve(cpu: usize, interrupted: impl Fn()) -> ! {
     let desk = &DESKS[cpu];
     loop {
         desk.state.store(IDLE, Ordering::Release);
         while desk.state.load(Ordering::Acquire) != ASKED {
             if desk.interrupted.swap(false, Ordering::Acquire) {
-                ENGINE.on_ipi();
+                interrupted();
             }
             clock::relax();
         }

@@ -1,12 +1,12 @@
 //! The devices that share a process's page table, behind the SMMU.
 
-use tlb_shootdown::error;
-use tlb_shootdown::iommu::smmuv3::{self, Context, Event, InitError, StreamId};
+use tlb_shootdown::iommu::smmuv3::{Context, Event, StreamId};
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_scenarios::{Access, Refusal};
 
-use crate::edu::{Edu, Stuck};
+use crate::broken::Broken;
+use crate::edu::Edu;
 use crate::memory;
 use crate::platform::{ENGINE, Space};
 use crate::process::{self, PageTable};
@@ -19,49 +19,6 @@ pub const WINDOW: usize = 16;
 
 /// Bytes of one access.
 const WORD: u64 = 8;
-
-/// A device or its IOMMU does not work as it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The machine has no `edu`.
-    NoDevice,
-    /// A transfer did not end.
-    Stuck,
-    /// The SMMU did not come up.
-    Init(InitError),
-    /// The SMMU did not take a device or an address space.
-    Smmu(smmuv3::AttachError),
-    /// The engine did not take the SMMU, or did not let go of it.
-    Engine(error::AttachError),
-    /// The SMMU reported what was not asked for: another stream, or another address.
-    Unexpected(Event),
-    /// The window is not what it should be.
-    Window(Refusal),
-}
-
-impl From<Stuck> for Broken {
-    fn from(_: Stuck) -> Self {
-        Self::Stuck
-    }
-}
-
-impl From<InitError> for Broken {
-    fn from(error: InitError) -> Self {
-        Self::Init(error)
-    }
-}
-
-impl From<smmuv3::AttachError> for Broken {
-    fn from(error: smmuv3::AttachError) -> Self {
-        Self::Smmu(error)
-    }
-}
-
-impl From<error::AttachError> for Broken {
-    fn from(error: error::AttachError) -> Self {
-        Self::Engine(error)
-    }
-}
 
 /// The devices and their SMMU.
 #[derive(Debug)]

@@ -2,19 +2,10 @@
 
 use core::arch::{asm, global_asm};
 
+use crate::exception_frame::Frame;
 use crate::probe;
 
 global_asm!(include_str!("vectors.s"), handler = sym handle);
-
-/// What `vectors.s` saves.
-#[repr(C)]
-pub(crate) struct Frame {
-    /// x0 to x18, then x30.
-    pub(crate) registers: [u64; 20],
-    /// Where the exception returns to.
-    pub(crate) elr: u64,
-    spsr: u64,
-}
 
 /// Synchronous, from EL1 on SP_EL1.
 const SYNCHRONOUS: u64 = 4;

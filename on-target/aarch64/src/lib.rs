@@ -7,12 +7,14 @@
 
 mod boot;
 mod boot_tables;
+pub mod broken;
 pub mod clock;
 pub mod console;
 pub mod cpus;
 mod descriptor;
 pub mod device;
 pub mod edu;
+mod exception_frame;
 mod exceptions;
 pub mod exit;
 pub mod kernel_half;

@@ -7,7 +7,8 @@ use tlb_shootdown_scenarios::{
     Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick,
 };
 
-use crate::device::{self, Devices};
+use crate::broken;
+use crate::device::Devices;
 use crate::platform::{self, ENGINE, Space, WORDS};
 use crate::process::{self, PageTable};
 use crate::{cpus, memory, probe};
@@ -27,7 +28,7 @@ pub enum Broken {
     /// A shootdown did not complete.
     Flush(FlushError<WORDS>),
     /// The device or its IOMMU does not work.
-    Device(device::Broken),
+    Device(broken::Broken),
 }
 
 /// CPU 0, CPU 1 and the device, with one address space at a time.

@@ -4,7 +4,7 @@ use core::arch::global_asm;
 
 use tlb_shootdown_scenarios::{Access, Refusal};
 
-use crate::exceptions::Frame;
+use crate::exception_frame::Frame;
 
 // Unprivileged (LDTR, STTR), so that the rights tested are a process's. The fix-up relies on the access being the first
 // instruction and on one more instruction before the return.

@@ -2,11 +2,15 @@
 
 use core::arch::asm;
 
-use crate::boot::secondary_start;
 use crate::layout::phys_of;
 
 /// CPU_ON, 64-bit calling convention (Arm DEN 0022, 5.1.4).
 const CPU_ON: u64 = 0xc400_0003;
+
+unsafe extern "C" {
+    /// Where the other CPUs start, in `boot.s`.
+    fn secondary_start();
+}
 
 /// Starts CPU `cpu`, whose MPIDR affinity is its number on this machine.
 pub(crate) fn start(cpu: usize) {

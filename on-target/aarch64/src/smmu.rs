@@ -13,8 +13,8 @@ use tlb_shootdown::lock::IrqTicketLock;
 use tlb_shootdown::secondary::AttachKey;
 
 use crate::boot::{MAIR, PHYSICAL_SIZE, T0SZ};
+use crate::broken::Broken;
 use crate::clock;
-use crate::device::Broken;
 use crate::layout::{self, mapped, phys_of};
 use crate::platform::{Barriers, ENGINE, Kernel};
 use crate::process::PageTable;

@@ -5,6 +5,7 @@
 
 mod broken;
 mod machine;
+mod platform;
 mod smmu;
 
 pub use broken::Broken;

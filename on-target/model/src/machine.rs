@@ -1,10 +1,11 @@
 //! The machine that the scenarios drive.
 
 use crate::broken::Broken;
+use crate::platform::{Arch, Engine, Platform};
 use crate::smmu::Iommu;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::arch::aarch64::Config;
 use tlb_shootdown::arch::aarch64::granule::Granule;
-use tlb_shootdown::arch::aarch64::{Aarch64, Config};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::error::FlushError;
@@ -12,22 +13,17 @@ use tlb_shootdown::flush::Flush;
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::secondary::AttachKey;
-use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::cpu::{Fault, ModelInstructions};
 use tlb_shootdown_model::memory::{self, Tables};
 use tlb_shootdown_model::oracle::Counts;
-use tlb_shootdown_model::platform::{ModelBarriers, ModelPlatform};
+use tlb_shootdown_model::platform::ModelBarriers;
 use tlb_shootdown_model::smmuv3::DeviceFault;
 use tlb_shootdown_model::{Model, Temper};
 use tlb_shootdown_scenarios::{
     self as scenarios, Access, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal, Rights,
     Yardstick,
 };
-
-type Arch = Aarch64<ModelInstructions, 1>;
-pub(crate) type Platform = ModelPlatform<Arch>;
-type Engine = Shootdown<Platform, 1>;
 
 const CPUS: usize = 4;
 const THIS_CPU: usize = 0;

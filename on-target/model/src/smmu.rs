@@ -1,7 +1,7 @@
 //! The library's SMMUv3 driver on the model's registers, with one device.
 
 use crate::broken::Broken;
-use crate::machine::Platform;
+use crate::platform::Platform;
 use tlb_shootdown::address::PhysAddr;
 use tlb_shootdown::iommu::smmuv3::{
     AsidSource, Cacheability, Config, Context, Granule, Memory, Shareability, Smmu, StreamId,

@@ -3,7 +3,7 @@
 mod model;
 pub(crate) mod report;
 pub(crate) mod run;
-mod table;
+pub(crate) mod table;
 
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ fn print(report: &Report, as_json: bool) -> Result<()> {
     if as_json {
         print!("{}", report.json()?);
     } else {
-        print!("{}", report.table());
+        print!("{}", table::render(report));
     }
     let faults = report.faults();
     for fault in &faults {

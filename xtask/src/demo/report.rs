@@ -3,8 +3,6 @@
 use serde::Serialize;
 use tlb_shootdown_scenarios::{Case, Cell, Cost, Observer, Seen, Yardstick, verdict};
 
-use super::table;
-
 /// What the demo showed on one machine.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -74,11 +72,6 @@ impl Report {
         }
         faults.extend(self.troubles.iter().cloned());
         faults
-    }
-
-    /// The table that a person reads.
-    pub(crate) fn table(&self) -> String {
-        table::render(self)
     }
 
     /// One JSON object a line.

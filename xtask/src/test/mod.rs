@@ -105,7 +105,7 @@ fn demo_cells() -> Tally {
     };
     match report {
         Ok(report) => {
-            print!("{}", report.table());
+            print!("{}", demo::table::render(&report));
             if !report.faults().is_empty() {
                 println!("{}", report.last_words);
             }
