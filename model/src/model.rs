@@ -2,11 +2,12 @@
 
 use crate::chooser::{Chooser, Temper};
 use crate::cpu::{Cpu, CpuFeatures, CpuPort};
+use crate::ground::Ground;
 use crate::lock::Lock;
 use crate::memory::{Memory, Tables};
 use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
-use crate::world::{Ground, World};
+use crate::world::World;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use tlb_shootdown::address::PhysAddr;

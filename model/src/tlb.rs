@@ -1,5 +1,6 @@
 //! Translation caches, as CPUs and SMMUs have them: leaf entries with their rights, and walk caches of every level.
 
+use crate::chooser::Chooser;
 use crate::memory::descriptor::{Leaf, level_shift};
 use crate::memory::walk::{Start, Step, Walk};
 use crate::memory::{Memory, Owner};
@@ -221,10 +222,11 @@ impl Tlb {
         self.entries.len()
     }
 
-    /// Drops one entry, as any cache may at any time.
-    pub(crate) fn evict(&mut self, index: usize) {
-        if index < self.entries.len() {
-            self.entries.remove(index);
+    /// Drops any entry, now and then, as any cache may at any time.
+    pub(crate) fn evict_one(&mut self, chooser: &mut Chooser) {
+        if !self.entries.is_empty() && chooser.unasked(16) {
+            let victim = chooser.pick(self.entries.len());
+            self.entries.remove(victim);
         }
     }
 

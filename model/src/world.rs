@@ -1,20 +1,11 @@
 //! Everything that one machine consists of, behind one lock.
 
-use crate::chooser::Chooser;
 use crate::cpu::Cpu;
-use crate::memory::Memory;
-use crate::oracle::{Holder, Oracle, Violation};
+use crate::ground::Ground;
+use crate::oracle::{Holder, Violation};
 use crate::smmuv3::Smmu;
 use crate::tlb::{Entry, Scope};
 use alloc::vec::Vec;
-
-/// What CPUs and IOMMUs share.
-#[derive(Debug)]
-pub(crate) struct Ground {
-    pub(crate) memory: Memory,
-    pub(crate) chooser: Chooser,
-    pub(crate) oracle: Oracle,
-}
 
 /// The machine.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The library's instructions, executed by whichever CPU the calling thread is.
 
 use super::operand::{by_address, by_asid, by_range};
-use super::{CpuFeatures, Domain};
+use super::state::{CpuFeatures, Domain};
 use crate::model::Model;
 use crate::oracle::Violation;
 use crate::platform::current;

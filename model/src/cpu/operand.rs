@@ -1,6 +1,6 @@
 //! The operands of TLBI instructions, taken apart (Arm ARM C5.5). Nothing: an encoding that need not remove any entry.
 
-use super::CpuFeatures;
+use super::state::CpuFeatures;
 use crate::tlb::{Addresses, Regime, Scope};
 
 /// TG and the upper bits of TTL: 4 KiB, the granule of every table here.

@@ -1,6 +1,6 @@
 //! A handle on one CPU.
 
-use super::Fault;
+use super::access::Fault;
 use crate::model::Model;
 use crate::world::World;
 

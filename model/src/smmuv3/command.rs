@@ -1,6 +1,6 @@
 //! The commands (chapter 4), decoded from raw words with every legality rule.
 
-use super::SmmuOptions;
+use super::options::SmmuOptions;
 use crate::tlb::{Addresses, Regime, Scope};
 
 /// One command, understood.

@@ -1,9 +1,9 @@
 //! Event records (7.3) and the queue they are written to.
 
-use super::Smmu;
 use super::registers::{EVENTQ_ABT, OVERFLOW};
-use super::translate::Request;
-use crate::world::Ground;
+use super::request::Request;
+use super::smmu::Smmu;
+use crate::ground::Ground;
 
 /// C_BAD_STREAMID.
 pub(super) const BAD_STREAMID: u8 = 0x02;

@@ -1,10 +1,12 @@
-//! A handle on one SMMU: its registers for the driver, its innards for tests.
+//! Handles on one SMMU (its registers for the driver, its innards for tests) and on the devices behind it.
 
-use super::device::{Device, DeviceOptions, DevicePort};
+use super::device::{Device, DeviceFault, DeviceOptions};
+use super::options::SmmuOptions;
 use super::registers::{SFM, offset};
-use super::{Smmu, SmmuOptions};
+use super::request::Request;
+use super::smmu::Smmu;
+use crate::ground::Ground;
 use crate::model::Model;
-use crate::world::Ground;
 use tlb_shootdown::dma::Mmio;
 
 /// The register block: page 0 and page 1, 64 KiB each (6.1).
@@ -142,5 +144,87 @@ unsafe impl Mmio for SmmuPort {
     fn write64(&self, offset: usize, value: u64) {
         self.write32(offset, value as u32);
         self.write32(offset + 4, (value >> 32) as u32);
+    }
+}
+
+/// A handle on one device, and on one of its PASIDs.
+#[derive(Clone, Debug)]
+pub struct DevicePort {
+    smmu: SmmuPort,
+    stream: u32,
+    substream: Option<u32>,
+}
+
+impl DevicePort {
+    /// The same device, using this PASID (SubstreamID).
+    pub fn substream(&self, ssid: u32) -> Self {
+        Self {
+            substream: Some(ssid),
+            ..self.clone()
+        }
+    }
+
+    /// The number that the SMMU knows it by.
+    pub fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    /// Reads the word at a virtual address.
+    ///
+    /// # Errors
+    /// [`DeviceFault`]; an event was recorded where the configuration asks for it.
+    pub fn read(&self, va: u64) -> Result<u64, DeviceFault> {
+        self.smmu.with(|smmu, ground| {
+            let pa = smmu.access(self.request(va, false), ground)?;
+            Ok(ground.memory.read(pa))
+        })
+    }
+
+    /// Writes the word at a virtual address.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn write(&self, va: u64, value: u64) -> Result<(), DeviceFault> {
+        self.smmu.with(|smmu, ground| {
+            let pa = smmu.access(self.request(va, true), ground)?;
+            ground.memory.write(pa, value);
+            Ok(())
+        })
+    }
+
+    /// Answers no invalidation from now on, or answers again, those under way included.
+    pub fn set_silent(&self, silent: bool) {
+        self.with_device(|device| device.silent = silent);
+    }
+
+    /// Switches its TLB on or off; off, it forgets what it held, and answers invalidations with UR.
+    pub fn set_ats(&self, ats: bool) {
+        self.with_device(|device| {
+            device.options.ats = ats;
+            if !ats {
+                device.atc.clear();
+            }
+        });
+    }
+
+    /// How many translations its own TLB holds.
+    pub fn held(&self) -> usize {
+        self.with_device(|device| device.atc.iter().count())
+            .unwrap_or(0)
+    }
+
+    fn with_device<R>(&self, f: impl FnOnce(&mut Device) -> R) -> Option<R> {
+        self.smmu
+            .with(|smmu, _| smmu.devices.get_mut(&self.stream).map(f))
+    }
+
+    fn request(&self, va: u64, write: bool) -> Request {
+        Request {
+            sid: self.stream,
+            ssid: self.substream,
+            va,
+            write,
+            ats: false,
+        }
     }
 }

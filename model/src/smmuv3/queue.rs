@@ -1,25 +1,10 @@
 //! The command queue as it is consumed (3.5, 4.7.3, 7.1).
 
-use super::Smmu;
 use super::command::{self, AtcInv, Command};
 use super::registers::{CommandError, MSI_CMDQ_ABT};
+use super::smmu::Smmu;
+use crate::ground::Ground;
 use crate::oracle::Violation;
-use crate::world::Ground;
-use alloc::vec::Vec;
-
-/// What has been consumed and not been done.
-#[derive(Debug, Default)]
-pub(super) struct Work {
-    outstanding: Vec<Command>,
-    /// Sent to devices that have not answered.
-    unanswered: Vec<AtcInv>,
-    waited: u32,
-    failures: u32,
-    /// The next fetch finds no memory.
-    pub(super) abort_next: bool,
-    /// Nothing is consumed, as if the clock had stopped.
-    pub(super) frozen: bool,
-}
 
 impl Smmu {
     /// Consumes at most one command, or does one that was consumed before.

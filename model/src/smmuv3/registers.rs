@@ -1,6 +1,6 @@
 //! The registers (chapter 6): offsets, which bits stick, and what a read returns.
 
-use super::SmmuOptions;
+use super::options::SmmuOptions;
 
 /// Offsets in page 0 (6.2).
 pub(super) mod offset {

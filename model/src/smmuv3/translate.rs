@@ -1,38 +1,14 @@
 //! A transaction's way through the SMMU (3.3 and 3.4): stream, context, TLB, walk.
 
 use super::config::{Cd, Ste, StreamTable};
-use super::{Smmu, event};
+use super::event;
+use super::request::{Outcome, Refused, Request};
+use super::smmu::Smmu;
+use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
 use crate::memory::walk::{Start, walk};
 use crate::oracle::{Holder, Violation};
 use crate::tlb::{Context, Entry, Regime};
-use crate::world::Ground;
-
-/// A transaction or a translation request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) sid: u32,
-    pub(super) ssid: Option<u32>,
-    pub(super) va: u64,
-    pub(super) write: bool,
-    /// An ATS translation request: no permission is checked, the answer carries it.
-    pub(super) ats: bool,
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The address is physical already.
-    Bypass,
-    Translated(Entry, Leaf),
-}
-
-/// A refusal: the event's number, and whether it is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) event: u8,
-    recorded: bool,
-}
 
 const fn refused(event: u8) -> Refused {
     Refused {

@@ -1,0 +1,168 @@
+//! TLB maintenance instructions and barriers: what is issued stays in flight until a barrier.
+
+use super::state::{Domain, Issued};
+use crate::oracle::Violation;
+use crate::tlb::Scope;
+use crate::world::World;
+use alloc::vec::Vec;
+
+impl World {
+    /// A TLBI instruction. Nothing (a reserved encoding) covers nothing.
+    pub(crate) fn tlbi(&mut self, cpu: usize, scope: Option<Scope>, broadcast: bool) {
+        self.ground.oracle.counts.tlbis += 1;
+        if self.demands_pins && !self.cpus[cpu].is_pinned() {
+            self.ground.oracle.report(Violation::NotPinned { cpu });
+        }
+        self.cpus[cpu].fresh_tlbi = true;
+        let Some(scope) = scope else { return };
+        let targets = if broadcast {
+            (0..self.cpus.len()).collect()
+        } else {
+            alloc::vec![cpu]
+        };
+        let issuer = &mut self.cpus[cpu];
+        issuer.issued.push(Issued {
+            scope,
+            pending: targets,
+            broadcast,
+            barriers: if issuer.features.repeat_tlbi && broadcast {
+                2
+            } else {
+                1
+            },
+            overtakes: issuer.stores.is_on_its_way(broadcast),
+        });
+        self.trickle();
+    }
+
+    /// A DSB. Only one for loads and stores completes invalidations, only within its domain, and only those that this CPU
+    /// issued (Arm ARM D8.17.6 and K11.5.3).
+    pub(crate) fn dsb(&mut self, cpu: usize, domain: Domain, stores_only: bool) {
+        if !stores_only {
+            self.overtake(cpu);
+        }
+        self.cpus[cpu].stores.show_own_walker();
+        if domain > Domain::Non {
+            self.drain_stores(cpu);
+            self.ground.memory.publish();
+        }
+        if !stores_only {
+            self.complete(cpu, domain);
+        }
+        self.count_barrier(domain, stores_only);
+    }
+
+    /// Whatever is under way anywhere gets a chance to arrive.
+    pub(crate) fn trickle(&mut self) {
+        for cpu in 0..self.cpus.len() {
+            if self.ground.chooser.now()
+                && let Some((pa, value)) = self.cpus[cpu].stores.pop()
+            {
+                self.ground.memory.frames.arrive(pa, value);
+            }
+            let mut issued = core::mem::take(&mut self.cpus[cpu].issued);
+            for invalidation in &mut issued {
+                self.apply_some(invalidation);
+            }
+            self.cpus[cpu].issued = issued;
+        }
+    }
+
+    /// The task on this CPU goes elsewhere.
+    pub(crate) fn leave(&mut self, cpu: usize) {
+        if !self.cpus[cpu].issued.is_empty() || self.cpus[cpu].is_pinned() {
+            self.ground
+                .oracle
+                .report(Violation::MigratedIncomplete { cpu });
+        }
+    }
+
+    fn complete(&mut self, cpu: usize, domain: Domain) {
+        let again = core::mem::take(&mut self.cpus[cpu].fresh_tlbi);
+        let mut left = Vec::new();
+        for mut issued in core::mem::take(&mut self.cpus[cpu].issued) {
+            let reaches = !issued.broadcast || domain > Domain::Non;
+            let repeats = self.cpus[cpu].features.repeat_tlbi && issued.broadcast;
+            if reaches && (again || !repeats) {
+                issued.barriers -= 1;
+            }
+            if issued.barriers == 0 {
+                self.apply(&issued);
+            } else {
+                left.push(issued);
+            }
+        }
+        self.cpus[cpu].issued = left;
+    }
+
+    /// An invalidation that no barrier had ordered after the stores comes first, and what it dropped is walked again from what
+    /// the walkers still see.
+    fn overtake(&mut self, cpu: usize) {
+        let issued = self.cpus[cpu].issued.iter();
+        let early = issued.filter(|issued| issued.overtakes);
+        let early: Vec<_> = early
+            .map(|issued| (issued.scope, issued.pending.clone()))
+            .collect();
+        for (scope, targets) in early {
+            for target in targets {
+                let dropped = self.cpus[target].tlb.take(&scope);
+                for entry in dropped {
+                    if !self.ground.chooser.now() {
+                        self.walk_and_fill(target, &entry.context, entry.va);
+                    }
+                }
+            }
+        }
+        for issued in &mut self.cpus[cpu].issued {
+            if issued.overtakes {
+                issued.pending.clear();
+            }
+        }
+    }
+
+    fn apply_some(&mut self, issued: &mut Issued) {
+        let (cpus, chooser) = (&mut self.cpus, &mut self.ground.chooser);
+        // The erratum leaves a broadcast unfinished as long as it may.
+        let held_back = issued.barriers > 1;
+        issued.pending.retain(|&target| {
+            let arrives = chooser.now() && !held_back;
+            if arrives {
+                cpus[target].tlb.invalidate(&issued.scope);
+            }
+            !arrives
+        });
+    }
+
+    fn apply(&mut self, issued: &Issued) {
+        for &target in &issued.pending {
+            self.cpus[target].tlb.invalidate(&issued.scope);
+        }
+        if issued.broadcast {
+            self.snoop(&issued.scope);
+        }
+    }
+
+    pub(crate) fn drain_stores(&mut self, cpu: usize) {
+        for (pa, value) in self.cpus[cpu].stores.drain() {
+            self.ground.memory.frames.arrive(pa, value);
+        }
+    }
+
+    fn count_barrier(&mut self, domain: Domain, stores_only: bool) {
+        let counts = &mut self.ground.oracle.counts;
+        match (domain, stores_only) {
+            (Domain::Outer, true) => counts.queue_barriers += 1,
+            (_, true) => counts.store_barriers += 1,
+            (_, false) => counts.completion_barriers += 1,
+        }
+    }
+
+    /// Gives the caches of a CPU the chance to do what nobody asked for.
+    pub(crate) fn disturb(&mut self, cpu: usize) {
+        let (tlb, chooser) = (&mut self.cpus[cpu].tlb, &mut self.ground.chooser);
+        tlb.evict_one(chooser);
+        if self.ground.chooser.unasked(4) {
+            self.speculate(cpu);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What one CPU holds: its TLB, its stores under way, and what it has issued and not completed.
+
+use crate::memory::StoreBuffer;
+use crate::memory::walk::Start;
+use crate::tlb::{Context, Regime, Scope, Tlb};
+use alloc::vec::Vec;
+
+/// What a CPU has, and what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuFeatures {
+    /// FEAT_TLBIRANGE: without it, range operations are undefined.
+    pub range: bool,
+    /// FEAT_TTL: without it, the level hint is RES0.
+    pub ttl: bool,
+    /// The erratum under which completing a broadcast takes a second TLBI and a second `dsb ish`.
+    pub repeat_tlbi: bool,
+}
+
+impl Default for CpuFeatures {
+    fn default() -> Self {
+        Self {
+            range: true,
+            ttl: true,
+            repeat_tlbi: false,
+        }
+    }
+}
+
+/// The domain of a barrier (Arm ARM B2.3.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Domain {
+    /// Non-shareable: this CPU.
+    Non,
+    /// Inner shareable: every CPU, and coherent devices.
+    Inner,
+    /// Outer shareable: every device.
+    Outer,
+}
+
+/// An invalidation that its CPU has issued and not completed.
+#[derive(Clone, Debug)]
+pub(super) struct Issued {
+    pub(super) scope: Scope,
+    /// The CPUs that may still use what it covers.
+    pub(super) pending: Vec<usize>,
+    pub(super) broadcast: bool,
+    /// How many barriers must follow: two under the erratum, the second with a TLBI of its own before it.
+    pub(super) barriers: u8,
+    /// Stores were on their way when it was issued: it may have been performed before they arrived.
+    pub(super) overtakes: bool,
+}
+
+/// One CPU.
+#[derive(Debug, Default)]
+pub(crate) struct Cpu {
+    pub(crate) features: CpuFeatures,
+    pub(crate) tlb: Tlb,
+    pub(crate) stores: StoreBuffer,
+    pub(super) asid: u16,
+    pub(super) ttbr0: Option<u64>,
+    pub(super) ttbr1: Option<u64>,
+    pub(super) issued: Vec<Issued>,
+    /// How deep in sections that keep the task here.
+    pub(crate) pins: u32,
+    /// How deep in sections that keep interrupts off, and the task here as well.
+    pub(crate) irqs_off: u32,
+    /// A TLBI since the last barrier: what the erratum's second barrier completes.
+    pub(super) fresh_tlbi: bool,
+}
+
+impl Cpu {
+    pub(crate) fn new(features: CpuFeatures) -> Self {
+        Self {
+            features,
+            ..Self::default()
+        }
+    }
+
+    /// The tables that translate this address now. Bit 55 chooses the half (Arm ARM D8.2.4).
+    pub(super) fn context(&self, va: u64) -> Option<Context> {
+        let root = if va >> 55 & 1 == 0 {
+            self.ttbr0
+        } else {
+            self.ttbr1
+        };
+        root.map(|table| Context {
+            regime: Regime::El1,
+            asid: self.asid,
+            private: false,
+            root: Start { level: 0, table },
+        })
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins > 0 || self.irqs_off > 0
+    }
+}

@@ -1,0 +1,13 @@
+//! What every CPU and every IOMMU of one machine works on.
+
+use crate::chooser::Chooser;
+use crate::memory::Memory;
+use crate::oracle::Oracle;
+
+/// What CPUs and IOMMUs share.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) memory: Memory,
+    pub(crate) chooser: Chooser,
+    pub(crate) oracle: Oracle,
+}
