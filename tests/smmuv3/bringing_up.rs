@@ -274,3 +274,38 @@ fn before_its_bring_up_nothing_is_submitted() {
         .unwrap();
     fake.assert_rules_kept();
 }
+
+/// A second bring-up discards what is in the queue: whoever submits while it waits must not find its fence reached.
+#[test]
+fn promise_03_a_repeated_bring_up_proves_nothing() {
+    use std::task::Poll;
+    use tlb_shootdown::cost::Cost;
+    use tlb_shootdown::secondary::SecondaryTlb;
+    let bench = Bench::usual();
+    bench.add_stream(1, None);
+    let key = bench.attach(&[(1, None)]);
+    bench.smmu.disable(&mut turns(&bench.lock, 10)).unwrap();
+    // The first one fails behind its commands.
+    bench.fake.pace(Pace::Stalled);
+    let mut turns_left = 2;
+    let first = bench.smmu.init(&mut || {
+        let mut inner = bench.fake.inner();
+        inner.acknowledges = false;
+        inner.run(u32::MAX);
+        turns_left -= 1;
+        turns_left > 0
+    });
+    assert_eq!(first, Err(InitError::Timeout));
+    bench.fake.pace(Pace::AtDoorbell);
+    let mut fence = None;
+    let second = bench.smmu.init(&mut || {
+        let flush = crate::flushing::pages(0, 0x1000);
+        fence.get_or_insert_with(|| crate::flushing::start(&bench, key, flush).0);
+        bench.fake.inner().acknowledges = true;
+        bench.fake.inner().set_register(0x24, 0);
+        true
+    });
+    assert_eq!(second, Ok(()));
+    let poll = bench.smmu.poll(&mut fence.unwrap(), &mut Cost::default());
+    assert_ne!(poll, Poll::Ready(Ok(())));
+}

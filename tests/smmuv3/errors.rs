@@ -475,3 +475,25 @@ fn a_device_that_is_gone_has_consumed_nothing() {
     let poll = bench.smmu.poll(&mut fence, &mut Cost::default());
     assert_eq!(poll, Poll::Pending);
 }
+
+/// Switched off and on at every step of the search for the dead device: its fence is never taken for reached.
+#[test]
+fn promise_03_a_restart_proves_nothing_about_device_tlbs() {
+    for steps in 0..40 {
+        let (bench, keys) = three_devices();
+        bench.fake.pace(Pace::Stalled);
+        bench.fake.inner().dead.insert(3);
+        let [_, _, mut fence] = keys.map(|key| start(&bench, key, pages(0x1000, 0x2000)).0);
+        for step in 0..steps {
+            if step > 0 {
+                let _ = bench.smmu.poll(&mut fence, &mut Cost::default());
+            }
+            bench.fake.inner().run(u32::MAX);
+        }
+        bench.smmu.disable(&mut turns(&bench.lock, 10)).unwrap();
+        bench.fake.pace(Pace::AtDoorbell);
+        let _ = bench.smmu.init(&mut turns(&bench.lock, 1000));
+        let poll = bench.smmu.poll(&mut fence, &mut Cost::default());
+        assert_ne!(poll, Poll::Ready(Ok(())), "after {steps} steps");
+    }
+}

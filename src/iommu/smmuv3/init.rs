@@ -119,17 +119,18 @@ where
     /// SMMU; `false` ends it.
     ///
     /// # Errors
-    /// [`InitError::Busy`] where it is up or coming up, or was switched off with commands outstanding and address spaces attached
-    /// that may wait for them; [`InitError::Timeout`] and [`InitError::Failed`], after which it may be called again.
+    /// [`InitError::Busy`] where it is up or coming up, or was switched off with commands outstanding, or with device TLBs whose
+    /// invalidation is unproven, and address spaces attached that may wait for them; [`InitError::Timeout`] and [`InitError::Failed`], after which it may be called again.
     pub fn init(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), InitError> {
         self.locked(|l| l.start())?;
         let result = self.bring_up(wait);
         self.locked(|l| {
-            l.state.phase = if result.is_ok() {
-                Phase::On
+            if result.is_ok() {
+                l.state.phase = Phase::On;
             } else {
-                Phase::Off
-            };
+                l.state.phase = Phase::Off;
+                l.stop();
+            }
         });
         result
     }
@@ -179,7 +180,7 @@ where
     pub fn disable(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), InitError> {
         self.locked(|l| {
             l.refresh_from_register();
-            l.state.stopped.get_or_insert(SecondaryError::QueueStopped);
+            l.stop();
         });
         self.set_cr0(Cr0::empty(), wait)?;
         self.locked(|l| l.state.phase = Phase::Off);
@@ -216,7 +217,9 @@ fn keep_waiting(wait: &mut dyn FnMut() -> bool, done: impl Fn() -> bool) -> Resu
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
     fn start(&mut self) -> Result<(), InitError> {
         let ring = &self.state.ring;
-        let idle = ring.written() == ring.consumed() && !self.is_open();
+        let consumed = ring.written() == ring.consumed() && !self.is_open();
+        // A fence that is held back until the devices have been asked is not reached by switching off and on.
+        let idle = consumed && self.state.recovery.is_none();
         let attached = self
             .state
             .spaces
@@ -226,7 +229,15 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return Err(InitError::Busy);
         }
         self.state.phase = Phase::Starting;
+        // Until the queue is programmed: what was submitted before would be discarded, and its fence with it be taken for reached.
+        self.stop();
         Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.state
+            .stopped
+            .get_or_insert(SecondaryError::QueueStopped);
     }
 
     /// Writes what can only be written while everything is off.
