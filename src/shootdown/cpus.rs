@@ -29,7 +29,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.arch.join(me)?;
         self.present.insert(me, Ordering::SeqCst);
         self.online.insert(me, Ordering::SeqCst);
-        // Published, then flushed: a shootdown that did not see this CPU made its stores before the flush.
+        // Published, then flushed: a shootdown that did not see this CPU made its stores before the flush. The others look for it,
+        // so the barrier between the two is theirs as well.
         self.flush_this_cpu();
         self.serve_mailbox();
         Ok(())
@@ -112,9 +113,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
     }
 
+    /// Drops everything that this CPU holds, after all the others can see that it has come or gone.
     fn flush_this_cpu(&self) {
         let mut cost = Cost::ZERO;
-        self.arch.store_barrier(Reach::Local, &mut cost);
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
         self.arch.flush_tlb_all(Reach::Local, &mut cost);
         self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
     }

@@ -199,3 +199,19 @@ fn promise_03_cost_of_a_context_switch() {
     assert_eq!(engine.arch().instructions().take(), [("dsb ish", None)]);
     assert!(engine.arch().broadcasts());
 }
+
+/// The others look for a CPU that comes or goes: what it says of itself is theirs to see before it flushes (Arm ARM B2.3.12, the
+/// barrier's domain), or one that looks in vain stays local while old entries are refilled.
+#[test]
+fn promise_02_a_cpu_that_comes_or_goes_is_visible_to_all_before_it_flushes() {
+    let (engine, _) = engine(BASIC, Identification::FULL, 0);
+    let flush = ["dsb ishst", "tlbi vmalle1", "dsb nsh", "isb"];
+    let executed = || {
+        let recorded = engine.arch().instructions().take();
+        recorded.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    engine.cpu_offline();
+    assert_eq!(executed(), flush);
+    engine.cpu_online().unwrap();
+    assert_eq!(executed()[1..], flush);
+}
