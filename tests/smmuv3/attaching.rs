@@ -400,3 +400,25 @@ fn promise_10_a_released_space_is_not_installed() {
     assert_eq!(words::<1>(contexts.wrapping_add(8)), [0]);
     bench.detach(key);
 }
+
+/// Two remove a device at once and a third adds it again in between: the slower one does not get the new table, which the SMMU
+/// reads.
+#[test]
+fn promise_04_a_removal_overtaken_by_another_gives_nothing_back() {
+    let bench = Bench::usual();
+    bench.add_stream(1, None);
+    bench.fake.pace(Pace::Stalled);
+    let mut overtaken = false;
+    let removed = bench.smmu.remove_stream(StreamId(1), &mut || {
+        if !core::mem::replace(&mut overtaken, true) {
+            bench.fake.pace(Pace::AtDoorbell);
+            bench.fake.inner().run(u32::MAX);
+            let faster = &mut turns(&bench.lock, 10);
+            bench.smmu.remove_stream(StreamId(1), faster).unwrap();
+            bench.add_stream(1, None);
+        }
+        true
+    });
+    assert!(overtaken);
+    assert_eq!(removed.err(), Some(AttachError::UnknownStream));
+}

@@ -62,10 +62,10 @@ where
         id: StreamId,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<DmaRegion, AttachError> {
-        self.locked(|l| l.clear_stream(id))?;
+        let since = self.locked(|l| l.clear_stream(id))?;
         self.sync_entry(id, wait)
             .map_err(|halt| halt.into_attach(None))?;
-        self.locked(|l| l.take_stream(id))
+        self.locked(|l| l.take_stream(id, since))
     }
 
     fn sync_entry(&self, id: StreamId, wait: &mut dyn FnMut() -> bool) -> Result<(), Halt> {
@@ -126,14 +126,19 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .write(id.0, entry, &self.hw.barriers, self.hw.features.coherent);
     }
 
-    fn clear_stream(&mut self, id: StreamId) -> Result<(), AttachError> {
-        self.idle_stream(id)?;
+    /// Gives what tells this stream from a later one with the same number.
+    fn clear_stream(&mut self, id: StreamId) -> Result<u64, AttachError> {
+        let slot = self.idle_stream(id)?;
         self.write_entry(id, StreamTableEntry::INVALID);
-        Ok(())
+        self.since(slot).ok_or(AttachError::UnknownStream)
     }
 
-    fn take_stream(&mut self, id: StreamId) -> Result<DmaRegion, AttachError> {
+    /// Gives the memory of a stream whose entry is gone; not that of one added since another removal was faster.
+    fn take_stream(&mut self, id: StreamId, since: u64) -> Result<DmaRegion, AttachError> {
         let slot = self.idle_stream(id)?;
+        if self.since(slot) != Some(since) {
+            return Err(AttachError::UnknownStream);
+        }
         self.state.pending.drop_stream(slot);
         self.state
             .streams
@@ -141,6 +146,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .and_then(Option::take)
             .map(|stream| stream.contexts.into_region())
             .ok_or(AttachError::UnknownStream)
+    }
+
+    fn since(&self, slot: usize) -> Option<u64> {
+        Some(self.state.streams.get(slot)?.as_ref()?.since)
     }
 
     /// The slot of a stream without bindings.
