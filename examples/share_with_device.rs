@@ -55,33 +55,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let attachment = engine.attach(&space, smmu, key)?;
     smmu.install(key, &mut || true)?;
 
-    println!(
-        "read-only page, the device reads:    {:?}",
-        device.read(PAGE)
-    );
-    println!(
-        "             and is refused a write: {:?}",
-        device.write(PAGE, 1)
+    show("read-only page, the device reads:", device.read(PAGE));
+    show(
+        "             and is refused a write:",
+        device.write(PAGE, 1),
     );
 
     // The page becomes writable. The store alone is not enough, however long the device tries.
     tables.protect(0, PAGE, Rights::ReadWrite);
     ModelBarriers::new(model.clone()).publish_tables();
-    println!(
-        "writable in the table, no notice:    {:?}",
-        device.write(PAGE, 2)
-    );
-    println!(
-        "                      and once more: {:?}",
-        device.write(PAGE, 2)
+    show("writable in the table, no notice:", device.write(PAGE, 2));
+    show(
+        "                      and once more:",
+        device.write(PAGE, 2),
     );
 
     let upgrade = Flush::page(VirtAddr::new(PAGE), PageSize::KIB_4);
     let cost = engine.flush_upgrade(&space, upgrade)?;
-    println!(
-        "after flush_upgrade:                 {:?}",
-        device.write(PAGE, 2)
-    );
+    show("after flush_upgrade:", device.write(PAGE, 2));
     println!(
         "which took {} SMMU command, {} CMD_SYNC and {} doorbell",
         cost.commands, cost.syncs, cost.doorbells
@@ -90,11 +81,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The end, in the opposite order.
     engine.detach(&space, attachment)?;
     smmu.detach(key, &mut || true)?;
-    println!(
-        "detached, the device is refused:     {:?}",
-        device.write(PAGE, 3)
-    );
+    show("detached, the device is refused:", device.write(PAGE, 3));
     Ok(())
+}
+
+/// One line: what happens, and how it ended for the device.
+fn show(what: &str, outcome: impl std::fmt::Debug) {
+    println!("{what:<37}{outcome:?}");
 }
 
 /// An SMMU in memory of the model's, brought up, with one device under translation.

@@ -1,4 +1,7 @@
 //! One deadline for a whole shootdown, CPUs and devices together.
+//!
+//! The kernel chooses the [`Patience`] once, when it makes the engine
+//! ([`Shootdown::with_patience`](crate::shootdown::Shootdown::with_patience)); each shootdown starts its own deadline from it.
 
 /// How long a shootdown may take before it counts as unanswered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,17 @@
 //! The SMMUv3 driver on the adversarial machine: lazy, out of order between two CMD_SYNCs, decoded by constants of its own, judged by an
 //! oracle that reports every stale entry that is used or held after its fence was reached.
 
+#[path = "support/translation.rs"]
+mod translation;
+
 use std::sync::Mutex;
 use std::task::Poll;
-use tlb_shootdown::address::{PageRange, PageSize, PhysAddr, VirtAddr};
+use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::iommu::smmuv3::{
-    AsidSource, AttachError, Cacheability, Completion, Config, Context, Granule, Memory, Regime,
-    Shareability, Smmu, StreamId, StreamSetup, SubstreamId, TableUpdates, TranslationConfig,
+    AttachError, Completion, Config, Context, Memory, Regime, Smmu, StreamId, StreamSetup,
+    SubstreamId,
 };
 use tlb_shootdown::lock::RingLock;
 use tlb_shootdown::secondary::{
@@ -19,6 +22,7 @@ use tlb_shootdown_model::memory::{Mapping, Tables};
 use tlb_shootdown_model::platform::ModelBarriers;
 use tlb_shootdown_model::smmuv3::{DeviceFault, DeviceOptions, DevicePort, SmmuOptions, SmmuPort};
 use tlb_shootdown_model::{Model, Temper};
+use translation::translation;
 
 const BASE: u64 = 0x40_0000;
 const SUBSTREAM: u32 = 3;
@@ -131,19 +135,8 @@ impl Rig {
             stream: StreamId(sid),
             substream: SubstreamId::new(SUBSTREAM),
         };
-        let translation = TranslationConfig {
-            root: PhysAddr::new(tables.root()),
-            t0sz: 16,
-            granule: Granule::Kib4,
-            ips: 5,
-            mair: 0xff,
-            shareability: Shareability::Inner,
-            inner: Cacheability::WriteBack,
-            outer: Cacheability::WriteBack,
-            updates: TableUpdates::Software,
-            asid: AsidSource::Private,
-        };
-        self.smmu.attach(&[context], &translation, &mut patience())
+        self.smmu
+            .attach(&[context], &translation(tables.root()), &mut patience())
     }
 
     fn publish(&self) {

@@ -2,12 +2,9 @@
 
 use super::DEVICES;
 use super::cpus::{Operation, engine};
+use super::translation::translation;
 use super::{BASIC, FULL};
-use tlb_shootdown::address::PhysAddr;
-use tlb_shootdown::iommu::smmuv3::{
-    AsidSource, Cacheability, Config, Context, Granule, Memory, Shareability, Smmu, StreamId,
-    StreamSetup, TableUpdates, TranslationConfig,
-};
+use tlb_shootdown::iommu::smmuv3::{Config, Context, Memory, Smmu, StreamId, StreamSetup};
 use tlb_shootdown::lock::CriticalSectionLock;
 use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_model::platform::ModelBarriers;
@@ -61,20 +58,8 @@ fn smmu(model: &Model, device_tlbs: u32, root: u64) -> (&'static Driver, AttachK
             substream: None,
         })
         .collect();
-    let translation = TranslationConfig {
-        root: PhysAddr::new(root),
-        t0sz: 16,
-        granule: Granule::Kib4,
-        ips: 5,
-        mair: 0xff,
-        shareability: Shareability::Inner,
-        inner: Cacheability::WriteBack,
-        outer: Cacheability::WriteBack,
-        updates: TableUpdates::Software,
-        asid: AsidSource::Private,
-    };
     let key = driver
-        .reserve(&contexts, &translation)
+        .reserve(&contexts, &translation(root))
         .expect("free contexts");
     (driver, key)
 }

@@ -3,6 +3,8 @@
 
 mod cpus;
 mod devices;
+#[path = "../support/translation.rs"]
+mod translation;
 
 use cpus::{
     Row, block, everything, kernel_pages, kernel_tables, page, pages, space, spurious_fault,

@@ -1,10 +1,9 @@
 //! The library's SMMUv3 on the model, with devices that share processes' tables.
 
 use crate::rig::{Platform, Process, Rig};
-use tlb_shootdown::address::PhysAddr;
+use crate::translation::translation;
 use tlb_shootdown::iommu::smmuv3::{
-    AsidSource, Cacheability, Completion, Config, Context, Granule, Memory, Shareability, Smmu,
-    StreamId, StreamSetup, SubstreamId, TableUpdates, TranslationConfig,
+    Completion, Config, Context, Memory, Smmu, StreamId, StreamSetup, SubstreamId,
 };
 use tlb_shootdown::lock::IrqTicketLock;
 use tlb_shootdown::notifier::Attachment;
@@ -113,21 +112,6 @@ impl Iommu {
         rig.engine
             .detach(&process.space, attached.attachment)
             .unwrap();
-    }
-}
-
-fn translation(root: u64) -> TranslationConfig {
-    TranslationConfig {
-        root: PhysAddr::new(root),
-        t0sz: 16,
-        granule: Granule::Kib4,
-        ips: 5,
-        mair: 0xff,
-        shareability: Shareability::Inner,
-        inner: Cacheability::WriteBack,
-        outer: Cacheability::WriteBack,
-        updates: TableUpdates::Software,
-        asid: AsidSource::Private,
     }
 }
 

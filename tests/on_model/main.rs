@@ -8,3 +8,5 @@ mod mailbox;
 mod properties;
 mod rig;
 mod stand_in;
+#[path = "../support/translation.rs"]
+mod translation;
