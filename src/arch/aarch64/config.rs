@@ -18,6 +18,10 @@ pub enum VaBits {
 }
 
 /// The kernel's choices. They hold for all CPUs and do not change while the engine runs.
+///
+/// One of them has no method: `TTBR0_EL1.CnP` stays 0. Where one CPU alone has run a process its flushes are local, a rollover
+/// flushes each CPU for itself, and an identifier is free once the CPUs that ran it have flushed it. CnP lets CPUs use entries
+/// that others fetched, and a local TLBI is not known to reach those (Arm ARM D24.2, TTBR0_EL1.CnP).
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {

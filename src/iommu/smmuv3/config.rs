@@ -178,6 +178,8 @@ pub enum AsidSource {
     /// The driver picks one of its own (CD.ASET = 1): broadcasts are not relied on.
     Private,
     /// The CPUs' ASID, pinned for as long as the address space is attached (CD.ASET = 0): TLBI commands are left out, because the
-    /// CPUs' broadcasts do their work. Needs [`Config::broadcast`].
+    /// CPUs' broadcasts do their work. The pin is taken before the place is reserved, and given back after [`Smmu::detach`](super::Smmu::detach): an
+    /// ASID that moves at a rollover leaves entries that no broadcast names any more. One key per address space and SMMU, with
+    /// all its contexts. Needs [`Config::broadcast`].
     Shared(Asid),
 }

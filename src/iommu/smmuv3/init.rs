@@ -175,6 +175,9 @@ where
     /// Switches translation and queues off. Devices' accesses are treated as SMMU_GBPA says afterwards; fences that were not
     /// reached never will be, and say so.
     ///
+    /// Address spaces are detached first. Those that are not can neither be released nor detached while it is off, and what their
+    /// tickets hold stays held.
+    ///
     /// # Errors
     /// [`InitError::Timeout`].
     pub fn disable(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), InitError> {

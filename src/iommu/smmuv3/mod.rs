@@ -12,6 +12,10 @@
 //!
 //! Consumption of anything but a CMD_SYNC means nothing; a fence is the position after one.
 //!
+//! The driver cleans its own tables and queue for an SMMU that is not coherent ([`Features::coherent`](features::Features::coherent)).
+//! The page tables are the kernel's: there it writes each changed entry back to memory before it starts the flush, or the SMMU
+//! walks the old entry again after the invalidation.
+//!
 //! ```
 //! use tlb_shootdown::dma::{DmaBarriers, DmaRegion, Mmio};
 //! use tlb_shootdown::iommu::smmuv3::{

@@ -22,6 +22,9 @@ where
 {
     /// Puts a device under translation, with no address space yet: its accesses are refused until one is attached.
     ///
+    /// The device's own TLB is empty: ATS is enabled in the device after this call, or was reset since the stream was last
+    /// removed. One that failed to answer and was cut off is always reset first, for nobody knows what it still holds.
+    ///
     /// `wait` is asked in every turn of the wait for the SMMU; `false` ends it. May be called from any context in which `wait`
     /// may spin.
     ///
