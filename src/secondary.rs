@@ -63,8 +63,6 @@ pub enum SecondaryError {
     QueueStopped,
     /// The IOMMU is in a failure mode that software cannot leave.
     Failed,
-    /// The key names no attachment.
-    UnknownKey,
 }
 
 impl fmt::Display for SecondaryError {
@@ -75,7 +73,6 @@ impl fmt::Display for SecondaryError {
             }
             Self::QueueStopped => f.write_str("the invalidation queue has stopped"),
             Self::Failed => f.write_str("the IOMMU has failed"),
-            Self::UnknownKey => f.write_str("the key names no attachment"),
         }
     }
 }
