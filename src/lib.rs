@@ -81,6 +81,7 @@ pub mod space;
 pub mod stats;
 mod sync;
 pub mod ticket;
+mod ticket_lock;
 
 pub use attachment::MAX_SECONDARIES;
 

@@ -2,7 +2,8 @@
 //! room in a ring: each section is a bounded number of memory accesses.
 
 use crate::platform::Platform;
-use crate::sync::{AtomicU32, Ordering, const_unless_loom};
+use crate::sync::const_unless_loom;
+pub use crate::ticket_lock::TicketLock;
 
 /// Serialises the submissions to one ring.
 ///
@@ -28,51 +29,6 @@ pub struct CriticalSectionLock;
 unsafe impl RingLock for CriticalSectionLock {
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         critical_section::with(|_| f())
-    }
-}
-
-/// A fair spin lock that leaves interrupts alone: its users have them off already.
-#[derive(Debug)]
-pub struct TicketLock {
-    next: AtomicU32,
-    serving: AtomicU32,
-}
-
-impl TicketLock {
-    const_unless_loom! {
-        /// An open lock.
-        pub const fn new() -> Self {
-            Self { next: AtomicU32::new(0), serving: AtomicU32::new(0) }
-        }
-    }
-
-    /// Runs `f` alone. Interrupts are off, or no interrupt handler takes this lock.
-    pub fn with<R>(&self, relax: impl Fn(), f: impl FnOnce() -> R) -> R {
-        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        while self.serving.load(Ordering::Acquire) != ticket {
-            relax();
-        }
-        let opens = Opens(self, ticket);
-        let result = f();
-        drop(opens);
-        result
-    }
-}
-
-impl Default for TicketLock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Opens the lock again, on a panic as well, so that a failing test reports its own failure instead of a hang.
-struct Opens<'a>(&'a TicketLock, u32);
-
-impl Drop for Opens<'_> {
-    fn drop(&mut self) {
-        self.0
-            .serving
-            .store(self.1.wrapping_add(1), Ordering::Release);
     }
 }
 

@@ -9,8 +9,8 @@ use super::per_cpu::{Line, PerCpu};
 use super::{AsidSlot, Tagged};
 use crate::arch::IdError;
 use crate::cpu_set::{AtomicCpuSet, CpuId};
-use crate::lock::TicketLock;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
+use crate::ticket_lock::TicketLock;
 use core::hint::spin_loop;
 
 /// Which ASIDs there are. The allocator counts in numbers: an ASID each, or an even and an odd one under KPTI. Number 0 is
