@@ -47,7 +47,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // The list before the life, and the life before the list in `retire`: either that one has released this attachment, or
         // this one sees the end and takes itself off. Both may happen.
         if !space.is_live() {
-            self.withdraw(space, index, generation, snoops);
+            // No device has used it: there is no walk to stop.
+            self.take_off(space, (index, generation), Status::Live, snoops);
             return Err(AttachError::Retired);
         }
         Ok(Attachment {
@@ -73,23 +74,6 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // Promise 2: registered before the IOMMU walks anything.
         self.publish_membership();
         Ok(())
-    }
-
-    /// Takes an attachment off that no device has used.
-    fn withdraw(
-        &self,
-        space: &AddressSpace<P::Arch, WORDS>,
-        index: usize,
-        generation: u32,
-        snoops: bool,
-    ) {
-        if let Some(slot) = space.secondaries.get(index) {
-            slot.advance(generation, Status::Live, Status::Draining);
-        }
-        self.drain(&space.secondaries, index, generation);
-        if snoops {
-            space.secondaries.remove_snooper();
-        }
     }
 
     fn publish_membership(&self) {

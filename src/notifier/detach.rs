@@ -56,11 +56,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             slot.advance(generation, Status::Stopping, Status::Live);
             return silenced;
         }
-        slot.advance(generation, Status::Stopping, Status::Draining);
-        self.drain(&space.secondaries, index, generation);
-        if snoops {
-            space.secondaries.remove_snooper();
-        }
+        self.take_off(space, (index, generation), Status::Stopping, snoops);
         silenced
     }
 
@@ -102,11 +98,25 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             })
     }
 
-    /// Waits until nobody is inside the slot. No deadline: those inside are in calls that do not wait.
-    pub(super) fn drain(&self, slots: &Slots, index: usize, generation: u32) {
+    /// Empties the place of an attachment whose device does not walk. Waits until nobody is inside, without a deadline: those
+    /// inside are in calls that do not wait.
+    pub(super) fn take_off(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        (index, generation): (usize, u32),
+        from: Status,
+        snoops: bool,
+    ) {
+        let slots = &space.secondaries;
+        if let Some(slot) = slots.get(index) {
+            slot.advance(generation, from, Status::Draining);
+        }
         while !slots.free(index, generation) {
             self.poll();
             self.platform().relax();
+        }
+        if snoops {
+            slots.remove_snooper();
         }
     }
 }

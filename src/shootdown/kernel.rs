@@ -29,7 +29,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let _pin = self.platform.pin_cpu();
         self.check_initiator()?;
         let mut cost = Cost::ZERO;
-        let posted = self.start_kernel_cpus(&flush, &mut cost);
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        let posted = self.issue_kernel(&flush, &mut cost);
         Ok(self.ticket(None, Waits::new(Task::Flush(flush)), posted, cost))
     }
 
@@ -105,33 +106,21 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     fn check_flush(&self, flush: &Flush) -> Result<(), Refused> {
         match flush.range() {
             FlushRange::All => Ok(()),
-            FlushRange::Pages(pages) => self.check_kernel(pages),
+            FlushRange::Pages(pages) => Ok(self.arch.check_range(Half::Kernel, pages)?),
         }
-    }
-
-    fn start_kernel_cpus(&self, flush: &Flush, cost: &mut Cost) -> Option<(Posted, CpuSet<WORDS>)> {
-        self.arch.store_barrier(Reach::Broadcast, cost);
-        self.issue_kernel(flush, cost)
     }
 
     fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> Option<(Posted, CpuSet<WORDS>)> {
         let me = self.platform.cpu();
         let online = self.online();
-        let (posted, reach) = if self.broadcasts() {
-            let alone = online.is_within(me) && self.instances.summary().is_empty();
-            (
-                None,
-                if alone {
-                    Reach::Local
-                } else {
-                    Reach::Broadcast
-                },
-            )
-        } else {
-            (
-                self.post(&online, &Request::Kernel { flush: *flush }, cost),
-                Reach::Local,
-            )
+        let alone = online.is_within(me) && self.instances.summary().is_empty();
+        let (posted, reach) = match (self.broadcasts(), alone) {
+            (true, true) => (None, Reach::Local),
+            (true, false) => (None, Reach::Broadcast),
+            (false, _) => {
+                let request = Request::Kernel { flush: *flush };
+                (self.post(&online, &request, cost), Reach::Local)
+            }
         };
         self.flush_kernel(flush, reach, cost);
         self.arch.complete(Half::Kernel, reach, cost);

@@ -1,7 +1,7 @@
 //! Steps 1 to 4 of every shootdown.
 
 use super::Shootdown;
-use crate::address::{FlushRange, PageRange};
+use crate::address::FlushRange;
 use crate::arch::{Arch, Entries, Half, HardwareId, Reach};
 use crate::attachment::{Slots, Summary};
 use crate::cost::Cost;
@@ -183,10 +183,6 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                     .flush_tlb_kernel_range(pages, entries(flush), reach, cost);
             }
         }
-    }
-
-    pub(super) fn check_kernel(&self, pages: &PageRange) -> Result<(), Refused> {
-        Ok(self.arch.check_range(Half::Kernel, pages)?)
     }
 
     /// A CPU beyond the capacity has no slot to ask the others through. Called pinned.
