@@ -72,12 +72,14 @@ pub mod lock;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod mailbox;
+mod nmi;
 pub mod notifier;
 pub mod platform;
 pub mod report;
 pub mod secondary;
 pub mod shootdown;
 pub mod space;
+mod space_id;
 pub mod stats;
 mod sync;
 pub mod ticket;

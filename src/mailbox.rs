@@ -77,6 +77,8 @@ impl<const WORDS: usize> PerCpu<WORDS> {
 pub(crate) struct Posted {
     pub(crate) initiator: CpuId,
     pub(crate) generation: u64,
+    /// A CPU that has flushed everything has answered it.
+    pub(crate) by_flush: bool,
 }
 
 /// The request slots and acknowledgement rows of all CPUs.
@@ -101,6 +103,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
         present: &CpuSet<WORDS>,
         request: &Request,
     ) -> Option<(Posted, CpuSet<WORDS>)> {
+        let by_flush = request.is_flush();
         let mine = self.cpu(me)?;
         let owed = self.still_open(me, mine).intersection(present);
         let request = if owed.is_empty() {
@@ -129,6 +132,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
             Posted {
                 initiator: me,
                 generation,
+                by_flush,
             },
             open,
         ))
@@ -191,6 +195,7 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
         let posted = Posted {
             initiator: me,
             generation: mine.request.generation(),
+            by_flush: false,
         };
         let mut open = mine.open.load(Ordering::Relaxed);
         open.retain(|target| !self.has_acked(posted, target));

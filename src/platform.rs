@@ -2,7 +2,7 @@
 
 use crate::arch::Arch;
 use crate::cpu_set::{CpuId, CpuMask};
-use crate::space::SpaceId;
+use crate::space_id::SpaceId;
 
 /// The kernel underneath: CPU numbers, pinning, interrupts, and optionally a clock.
 ///
@@ -40,6 +40,13 @@ pub unsafe trait Platform: Sync {
     /// space is retired and for `Shootdown::sync_lockless_walkers`.
     fn send_ipi(&self, targets: CpuMask<'_>);
 
+    /// Interrupts these CPUs by NMI, whose handler calls `Shootdown::on_nmi`; false where there is no such way. Asked for when a
+    /// ticket is pressed again and again ([`escalate`](crate::ticket::Ticket::escalate)). Never names the caller.
+    fn send_nmi(&self, targets: CpuMask<'_>) -> bool {
+        let _ = targets;
+        false
+    }
+
     /// Called in every turn of a spin loop: a pause, a yield, or nothing.
     fn relax(&self) {
         core::hint::spin_loop();
@@ -52,7 +59,8 @@ pub unsafe trait Platform: Sync {
     }
 
     /// Leaves the root of `space` where this CPU still has it loaded without running the space (a kernel thread or the idle
-    /// task that borrowed it): loads a root of the kernel's own. `None` stands for any such root. Called on the CPU itself,
+    /// task that borrowed it, see `Shootdown::enter_lazy`): loads a root of the kernel's own. `None` stands for any such root.
+    /// Called on the CPU itself,
     /// with interrupts off: when a space is retired, while a request is served, and when the CPU goes offline. Nothing to do for
     /// kernels that never borrow a root.
     fn leave_borrowed_root(&self, space: Option<SpaceId>) {

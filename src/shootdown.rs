@@ -10,17 +10,20 @@
 
 mod cpus;
 mod kernel;
+mod lazy;
 mod mailbox;
+mod nmi;
 mod retire;
 mod start;
+mod targets;
 mod user;
 
-use crate::arch::Arch;
 use crate::attachment::Slots;
 use crate::cost::Cost;
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
 use crate::deadline::{Deadline, Patience};
 use crate::mailbox::Mailboxes;
+use crate::nmi::Rounds;
 use crate::platform::Platform;
 use crate::space::{AddressSpace, SpaceId};
 use crate::stats::{Counters, Stats};
@@ -36,6 +39,7 @@ pub struct Shootdown<P: Platform, const WORDS: usize> {
     /// CPUs that are waited for: a leaving CPU is taken off this set last, once it has flushed everything.
     present: AtomicCpuSet<WORDS>,
     mailboxes: Mailboxes<WORDS>,
+    nmi: Rounds<WORDS>,
     /// How deep each CPU is in calls to secondary TLBs.
     callback_depth: [[AtomicU32; CPUS_PER_WORD]; WORDS],
     counters: Counters<WORDS>,
@@ -62,6 +66,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 online: AtomicCpuSet::new(),
                 present: AtomicCpuSet::new(),
                 mailboxes: Mailboxes::new(),
+                nmi: Rounds::new(),
                 callback_depth: array_of!(WORDS, array_of!(CPUS_PER_WORD, AtomicU32::new(0))),
                 counters: Counters::new(),
                 next_space: AtomicU64::new(1),
@@ -132,9 +137,5 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// The CPUs that a shootdown has to reach.
     fn online(&self) -> CpuSet<WORDS> {
         self.online.load(Ordering::SeqCst)
-    }
-
-    fn broadcasts(&self) -> bool {
-        self.arch.broadcasts()
     }
 }

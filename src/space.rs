@@ -2,25 +2,10 @@
 
 use crate::arch::Arch;
 use crate::attachment::Slots;
-use crate::cpu_set::{AtomicCpuSet, CpuSet};
+use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// The number of an address space: never reused, so that a late message cannot name another space by accident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(transparent)]
-pub struct SpaceId(u64);
-
-impl SpaceId {
-    /// The number.
-    pub const fn raw(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) const fn from_raw(raw: u64) -> Self {
-        Self(raw)
-    }
-}
+pub use crate::space_id::SpaceId;
 
 /// The life of a space.
 #[repr(u32)]
@@ -45,6 +30,8 @@ pub struct AddressSpace<A: Arch, const WORDS: usize> {
     pub(crate) hardware: A::Space,
     /// Every CPU that ran the space since its identifier was last clean everywhere.
     pub(crate) cpus: AtomicCpuSet<WORDS>,
+    /// Odd while CPUs are being taken out of that set.
+    trims: AtomicU32,
     /// Counts changes of the tables, on architectures whose CPUs compare it when they switch.
     generation: AtomicU64,
     life: AtomicU32,
@@ -57,6 +44,7 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
             id,
             hardware: A::Space::default(),
             cpus: AtomicCpuSet::new(),
+            trims: AtomicU32::new(0),
             generation: AtomicU64::new(1),
             life: AtomicU32::new(Life::Live as u32),
             secondaries: Slots::new(),
@@ -76,6 +64,34 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
     /// The CPUs that may hold entries of this space.
     pub fn cpus(&self) -> CpuSet<WORDS> {
         self.cpus.load(Ordering::SeqCst)
+    }
+
+    /// The CPUs that a flush has to consider. While somebody takes CPUs out, a member can be missing for a moment: then `all`.
+    pub(crate) fn members(&self, all: impl FnOnce() -> CpuSet<WORDS>) -> CpuSet<WORDS> {
+        let before = self.trims.load(Ordering::SeqCst);
+        let cpus = self.cpus.load(Ordering::SeqCst);
+        let undisturbed = before & 1 == 0 && self.trims.load(Ordering::SeqCst) == before;
+        if undisturbed { cpus } else { all() }
+    }
+
+    /// Takes these CPUs out of the set, except those that are not absent any more once they have been taken out: a CPU first
+    /// shows that it is about to run the space, then enters itself, so one of the two sees the other. Called with interrupts off.
+    pub(crate) fn trim(&self, absent: &CpuSet<WORDS>, is_absent: impl Fn(CpuId) -> bool) {
+        let before = self.trims.load(Ordering::Relaxed);
+        let begin = |even| {
+            self.trims
+                .compare_exchange(even, even | 1, Ordering::SeqCst, Ordering::Relaxed)
+        };
+        if before & 1 == 1 || begin(before).is_err() {
+            return;
+        }
+        for cpu in absent.iter() {
+            self.cpus.remove(cpu, Ordering::SeqCst);
+            if !is_absent(cpu) {
+                self.cpus.insert(cpu, Ordering::SeqCst);
+            }
+        }
+        self.trims.store(before.wrapping_add(2), Ordering::SeqCst);
     }
 
     /// The number of changes that were flushed; stays 1 where CPUs need no generation.

@@ -30,6 +30,10 @@ pub(crate) struct Outstanding<'e, P: Platform, const WORDS: usize> {
     /// The space whose identifier is given back on completion.
     pub(crate) retiring: Option<&'e AddressSpace<P::Arch, WORDS>>,
     pub(crate) deadline: Deadline,
+    /// How often it was pressed.
+    pub(crate) pressed: u32,
+    /// The latest round of NMIs that may answer in place of an acknowledgement.
+    pub(crate) nmi: Option<u64>,
     /// A wait for this deadline has ended without everybody's answer, and was counted.
     pub(crate) given_up: bool,
     pub(crate) cost: Cost,
@@ -67,7 +71,7 @@ impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
         let Some(posted) = self.posted else { return };
         let engine = self.engine;
         self.cpus
-            .retain(|target| !engine.has_answered(posted, target));
+            .retain(|target| !engine.has_answered(posted, self.nmi, target));
     }
 
     fn incomplete(&self) -> Incomplete<WORDS> {
@@ -186,8 +190,9 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
         self.outstanding.given_up = false;
     }
 
-    /// Presses those who have not answered, and starts a new deadline: the CPUs get a second interrupt, the secondary TLBs
-    /// are asked anew for everything they have of the space.
+    /// Presses those who have not answered, and starts a new deadline: the CPUs get a second interrupt, and from the second time on an
+    /// NMI where the platform has one and a full flush is an answer; the secondary TLBs are asked anew for everything they have of
+    /// the space.
     pub fn escalate(&mut self) {
         self.renew();
         let Outstanding {
@@ -195,12 +200,18 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
             posted,
             cpus,
             waits,
+            pressed,
+            nmi,
             cost,
             ..
         } = &mut self.outstanding;
         if let Some(posted) = *posted {
             engine.interrupt_again(posted, cpus, cost);
+            if *pressed > 0 && posted.by_flush {
+                *nmi = engine.interrupt_by_nmi(cpus).or(*nmi);
+            }
         }
+        *pressed = pressed.saturating_add(1);
         waits.widen(cost);
     }
 

@@ -1,7 +1,7 @@
 //! The engine stands in a static, and its memory is a matter of the number of CPUs alone.
 
 use tlb_shootdown::address::{PageRange, RangeError};
-use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
@@ -18,8 +18,8 @@ unsafe impl Arch for Nothing {
         Ok(())
     }
 
-    fn broadcasts(&self) -> bool {
-        true
+    fn delivery(&self, _: Option<HardwareId>) -> Delivery {
+        Delivery::Broadcast
     }
 
     fn check_range(&self, _: Half, _: &PageRange) -> Result<(), RangeError> {

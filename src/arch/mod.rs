@@ -2,10 +2,11 @@
 //!
 //! [`Arch`] is the one trait they share. All of them compile on every host; only the asm is `cfg(target_arch)`.
 
-use crate::address::{PageRange, PageSize, RangeError};
+use crate::address::{FlushRange, PageRange, PageSize, RangeError};
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
-use crate::flush::Depth;
+use crate::flush::{Depth, Flush};
+use crate::space_id::SpaceId;
 use core::fmt;
 
 pub mod aarch64;
@@ -51,6 +52,57 @@ pub struct Entries {
     pub depth: Depth,
     /// The size of every leaf entry concerned; `None` where it is unknown, which is always right.
     pub leaf_size: Option<PageSize>,
+}
+
+impl From<&Flush> for Entries {
+    fn from(flush: &Flush) -> Self {
+        Self {
+            depth: flush.depth(),
+            leaf_size: flush.known_leaf_size(),
+        }
+    }
+}
+
+/// How entries get invalidated on the other CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Delivery {
+    /// One CPU's instruction reaches all.
+    Broadcast,
+    /// Each CPU invalidates its own when it is asked, through its mailbox.
+    Asked,
+    /// One CPU's instruction reaches those that use the identifier; CPUs that still run the space under one of their own are
+    /// asked as well.
+    Both,
+}
+
+/// How a CPU stands to an address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Presence {
+    /// It does not run the space, and compares generations before it does.
+    Elsewhere,
+    /// Its root is loaded and nobody runs it: its walker may read the tables, and it compares generations before the space runs
+    /// again.
+    Lazy,
+    /// It runs the space under an identifier that broadcasts reach.
+    Reached,
+    /// It runs the space, or is about to.
+    Running,
+}
+
+/// A change of one space, as the CPUs that may hold entries of it are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Change {
+    /// Which space.
+    pub space: SpaceId,
+    /// Its identifier, where all CPUs have the same.
+    pub id: HardwareId,
+    /// The generation that its tables have with this change; changes of other generations may be under way.
+    pub generation: u64,
+    /// What changed.
+    pub flush: Flush,
 }
 
 /// Why an address space could not be given an identifier.
@@ -124,8 +176,27 @@ pub unsafe trait Arch: Sync {
     /// [`JoinError`]; the CPU must then not go on.
     fn join(&self, cpu: CpuId) -> Result<(), JoinError>;
 
-    /// Whether one CPU's instruction invalidates the TLBs of all. Where not, the engine uses mailboxes and IPIs.
-    fn broadcasts(&self) -> bool;
+    /// How entries under this identifier are invalidated on other CPUs; `None`: kernel mappings, which are never
+    /// [`Delivery::Both`].
+    fn delivery(&self, id: Option<HardwareId>) -> Delivery;
+
+    /// Whether CPUs compare the generation of a space's tables with that of their entries. The engine then raises the space's
+    /// generation with every change.
+    fn compares_generations(&self) -> bool {
+        false
+    }
+
+    /// Whether a page fault drops the entry that caused it, so that a spurious fault needs no invalidation.
+    fn faults_drop_entries(&self) -> bool {
+        false
+    }
+
+    /// How another CPU stands to a space, asked after the generation was raised: whoever is `Elsewhere` or `Lazy` here reads a
+    /// generation at least that high before it runs the space.
+    fn presence(&self, cpu: CpuId, space: SpaceId, id: HardwareId) -> Presence {
+        let _ = (cpu, space, id);
+        Presence::Running
+    }
 
     /// Checks that the addresses can be translated by this machine, all of them in the same half.
     ///
@@ -168,8 +239,35 @@ pub unsafe trait Arch: Sync {
     /// Waits until everything issued by this CPU is complete.
     fn complete(&self, half: Half, reach: Reach, cost: &mut Cost);
 
+    /// Brings the entries that this CPU holds of a space up to a change, completely. Called with interrupts off.
+    fn catch_up(&self, cpu: CpuId, change: &Change, cost: &mut Cost) {
+        let _ = cpu;
+        match change.flush.range() {
+            FlushRange::All => self.flush_tlb_space(change.id, Reach::Local, cost),
+            FlushRange::Pages(pages) => {
+                let entries = Entries::from(&change.flush);
+                self.flush_tlb_range(change.id, pages, entries, Reach::Local, cost);
+            }
+        }
+        self.complete(Half::User, Reach::Local, cost);
+    }
+
+    /// Drops whatever this CPU holds of a space that nobody runs any more, completely. Called with interrupts off.
+    fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
+        let _ = (cpu, space);
+        self.flush_tlb_space(id, Reach::Local, cost);
+        self.complete(Half::User, Reach::Local, cost);
+    }
+
+    /// Drops everything that this CPU holds, from within an NMI: touches nothing that the code under it may be changing. False
+    /// where it cannot vouch for that now.
+    fn flush_in_nmi(&self, cpu: CpuId) -> bool {
+        let _ = cpu;
+        false
+    }
+
     /// Gives the space an identifier that is clean on `cpu`, flushing that CPU where a rollover asks for it. Called with
-    /// interrupts off, before the CPU loads the space's root.
+    /// interrupts off, before the CPU loads the space's root. From here on [`presence`](Self::presence) is `Running`.
     ///
     /// `fresh` is called while the new identifier is not yet visible to any other CPU, where the space gets one that no TLB
     /// holds entries of.
@@ -183,6 +281,53 @@ pub unsafe trait Arch: Sync {
         fresh: &mut dyn FnMut(),
         cost: &mut Cost,
     ) -> Result<HardwareId, IdError>;
+
+    /// Second half of a switch, after membership was published: takes the generation that was read since, and gives what the
+    /// kernel loads with the root. Called with interrupts off.
+    fn enter(
+        &self,
+        cpu: CpuId,
+        space: SpaceId,
+        hardware: &Self::Space,
+        id: HardwareId,
+        generation: u64,
+    ) -> HardwareId {
+        let _ = (cpu, space, hardware, generation);
+        id
+    }
+
+    /// First half of a switch to a root of the kernel's own; gives what the kernel loads with it. Called with interrupts off.
+    fn enter_kernel(&self, cpu: CpuId) -> HardwareId {
+        let _ = cpu;
+        HardwareId(0)
+    }
+
+    /// The root of the last [`enter`](Self::enter) or [`enter_kernel`](Self::enter_kernel) is loaded. Called with interrupts off.
+    fn root_loaded(&self, cpu: CpuId) {
+        let _ = cpu;
+    }
+
+    /// From now on the CPU keeps the root loaded for nobody. Called with interrupts off.
+    fn enter_lazy(&self, cpu: CpuId) {
+        let _ = cpu;
+    }
+
+    /// Whether this CPU keeps the space's root loaded for nobody.
+    fn is_lazy(&self, cpu: CpuId, space: SpaceId) -> bool {
+        let _ = (cpu, space);
+        false
+    }
+
+    /// This CPU has loaded a root of the kernel's own where it had one loaded for nobody. Called with interrupts off.
+    fn left_borrowed_root(&self, cpu: CpuId) {
+        let _ = cpu;
+    }
+
+    /// A flush of this space had to ask so many CPUs. An architecture that knows a cheaper way may take it from now on. Called
+    /// with interrupts off.
+    fn was_asked_for(&self, space: &Self::Space, cpus: usize) {
+        let _ = (space, cpus);
+    }
 
     /// Gives the identifier of a retired space back. Everything tagged with it has been flushed everywhere, and no CPU runs it.
     /// Called with interrupts off.

@@ -1,7 +1,7 @@
 //! The smallest machine: page-table entries, frames behind them, and CPUs that are loom threads.
 
 use crate::address::{PageRange, PageSize, RangeError, VirtAddr};
-use crate::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use crate::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuMask};
 use crate::flush::Flush;
@@ -108,8 +108,12 @@ unsafe impl Arch for Plain {
         Ok(())
     }
 
-    fn broadcasts(&self) -> bool {
-        false
+    fn delivery(&self, _: Option<HardwareId>) -> Delivery {
+        Delivery::Asked
+    }
+
+    fn compares_generations(&self) -> bool {
+        true
     }
 
     fn check_range(&self, _: Half, _: &PageRange) -> Result<(), RangeError> {

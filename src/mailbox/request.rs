@@ -1,9 +1,9 @@
 //! What one CPU asks others to flush, as values: no reference and no address of the asking CPU's stack.
 
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
-use crate::arch::HardwareId;
+use crate::arch::{Change, HardwareId};
 use crate::flush::{Depth, Flush};
-use crate::space::SpaceId;
+use crate::space_id::SpaceId;
 
 /// A request in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,13 +11,7 @@ pub(crate) enum Request {
     /// Nothing but the round itself: whoever walks tables with interrupts off has finished when it has answered.
     Round,
     /// Pages or all of one address space.
-    Space {
-        space: SpaceId,
-        id: HardwareId,
-        /// The generation that the space's tables have with this change.
-        generation: u64,
-        flush: Flush,
-    },
+    Space(Change),
     /// Kernel pages, for every identifier.
     Kernel { flush: Flush },
     /// The space is being retired: leave its root where it is still loaded, then flush it.
@@ -34,25 +28,13 @@ impl Request {
     pub(crate) fn merge(&self, other: &Self) -> Self {
         match (*self, *other) {
             (Self::Round, wider) | (wider, Self::Round) => wider,
-            (
-                Self::Space {
-                    space,
-                    id,
-                    generation,
-                    flush,
-                },
-                Self::Space {
-                    space: space2,
-                    id: id2,
-                    generation: generation2,
-                    flush: flush2,
-                },
-            ) if space == space2 && id == id2 => Self::Space {
-                space,
-                id,
-                generation: generation.max(generation2),
-                flush: flush.merge(&flush2),
-            },
+            (Self::Space(a), Self::Space(b)) if a.space == b.space && a.id == b.id => {
+                Self::Space(Change {
+                    generation: a.generation.max(b.generation),
+                    flush: a.flush.merge(&b.flush),
+                    ..a
+                })
+            }
             (Self::Kernel { flush }, Self::Kernel { flush: flush2 }) => Self::Kernel {
                 flush: flush.merge(&flush2),
             },
@@ -61,15 +43,23 @@ impl Request {
         }
     }
 
+    /// Whether a full flush is all that is asked for.
+    pub(super) fn is_flush(&self) -> bool {
+        match self {
+            Self::Space(_) | Self::Kernel { .. } | Self::Everything => true,
+            Self::Round | Self::Leave { .. } => false,
+        }
+    }
+
     pub(super) fn encode(&self) -> [u64; Self::WORDS] {
         match *self {
             Self::Round => [0; Self::WORDS],
-            Self::Space {
+            Self::Space(Change {
                 space,
                 id,
                 generation,
                 flush,
-            } => {
+            }) => {
                 let [shape, first, last] = encode_flush(&flush);
                 [1 | shape, first, last, space.raw(), id.0, generation]
             }
@@ -88,12 +78,12 @@ impl Request {
         let id = HardwareId(id);
         match shape & 0xff {
             0 => Self::Round,
-            1 => Self::Space {
+            1 => Self::Space(Change {
                 space,
                 id,
                 generation,
                 flush: decode_flush(shape, first, last),
-            },
+            }),
             2 => Self::Kernel {
                 flush: decode_flush(shape, first, last),
             },

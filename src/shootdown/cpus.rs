@@ -44,7 +44,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let _irqs_off = self.platform.irq_save();
         let me = self.platform.cpu();
         // A borrowed root goes first: nothing tells this CPU any more when its tables are freed.
-        self.platform.leave_borrowed_root(None);
+        self.leave_borrowed_root(me, None);
         self.online.remove(me, Ordering::SeqCst);
         // An initiator that still saw this CPU made its stores before this flush; one that did not, does not need it.
         self.flush_this_cpu();
@@ -59,7 +59,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Makes the space ready to run on this CPU: gives it an identifier that is clean here, and publishes that this CPU may from now
-    /// on hold entries of it. The kernel then loads the root with the identifier returned.
+    /// on hold entries of it. The kernel then loads the root with the identifier returned, and calls [`Self::root_loaded`].
     ///
     /// # Errors
     /// [`SwitchError`]; the root must then not be loaded. The CPU may have lost its claim to the identifier under which it ran
@@ -87,11 +87,14 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // Promise 2: membership is visible before the first walk, also where the bit was set already.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
         // Once more: `retire` either finds this CPU in the set, or is seen here.
-        if space.is_live() {
-            Ok(id)
-        } else {
-            Err(retired)
+        if !space.is_live() {
+            return Err(retired);
         }
+        // After the barrier: a change whose flush did not find this CPU is of this generation or an earlier one.
+        let generation = space.generation();
+        Ok(self
+            .arch
+            .enter(me, space.id(), &space.hardware, id, generation))
     }
 
     /// To be called by the context switch before the outgoing task may run on another CPU: completes invalidations that the

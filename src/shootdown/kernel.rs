@@ -6,7 +6,7 @@
 use super::Shootdown;
 use super::user::finish;
 use crate::address::{FlushRange, PageRange};
-use crate::arch::{Arch, Half, Reach};
+use crate::arch::{Arch, Delivery, Half, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::CpuSet;
 use crate::error::{FlushError, Refused};
@@ -114,10 +114,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
         let alone = online.is_within(me) && self.instances.summary().is_empty();
-        let (posted, reach) = match (self.broadcasts(), alone) {
-            (true, true) => (None, Reach::Local),
-            (true, false) => (None, Reach::Broadcast),
-            (false, _) => {
+        let (posted, reach) = match (self.arch.delivery(None), alone) {
+            (Delivery::Broadcast | Delivery::Both, true) => (None, Reach::Local),
+            (Delivery::Broadcast | Delivery::Both, false) => (None, Reach::Broadcast),
+            (Delivery::Asked, _) => {
                 let request = Request::Kernel { flush: *flush };
                 (self.post(&online, &request, cost), Reach::Local)
             }

@@ -37,7 +37,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
         let mut served = 0;
         self.mailboxes.serve(me, |request| {
-            self.apply(request);
+            self.apply(me, request);
             served += 1;
         });
         self.counters.add(
@@ -84,29 +84,38 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.platform.send_ipi(others.mask());
     }
 
-    /// Whether the CPU has answered, or has left after flushing everything.
-    pub(crate) fn has_answered(&self, posted: Posted, cpu: CpuId) -> bool {
-        self.mailboxes.has_acked(posted, cpu) || !self.present.contains(cpu, Ordering::Acquire)
+    /// Whether the CPU has answered, in this round of NMIs if there was one, or has left after flushing everything.
+    pub(crate) fn has_answered(&self, posted: Posted, nmi: Option<u64>, cpu: CpuId) -> bool {
+        self.mailboxes.has_acked(posted, cpu)
+            || !self.present.contains(cpu, Ordering::Acquire)
+            || nmi.is_some_and(|round| self.nmi.has_answered(round, cpu))
     }
 
     /// Carries out another CPU's request on this one, completely.
-    fn apply(&self, request: &Request) {
+    fn apply(&self, me: CpuId, request: &Request) {
         let mut cost = Cost::ZERO;
         match request {
-            Request::Round => return,
-            Request::Space { id, flush, .. } => {
-                self.flush_user(*id, flush, Reach::Local, &mut cost)
+            Request::Round => {}
+            Request::Space(change) => {
+                if self.arch.is_lazy(me, change.space) {
+                    // Once is enough: a kernel thread needs no root of a process, and is not asked again.
+                    self.leave_borrowed_root(me, Some(change.space));
+                }
+                self.arch.catch_up(me, change, &mut cost);
             }
-            Request::Kernel { flush } => self.flush_kernel(flush, Reach::Local, &mut cost),
+            Request::Kernel { flush } => {
+                self.flush_kernel(flush, Reach::Local, &mut cost);
+                self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+            }
             Request::Leave { space, id } => {
-                self.platform.leave_borrowed_root(Some(*space));
-                self.arch.flush_tlb_space(*id, Reach::Local, &mut cost);
+                self.leave_borrowed_root(me, Some(*space));
+                self.arch.forget(me, *space, *id, &mut cost);
             }
             Request::Everything => {
-                self.platform.leave_borrowed_root(None);
+                self.leave_borrowed_root(me, None);
                 self.arch.flush_tlb_all(Reach::Local, &mut cost);
+                self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
             }
         }
-        self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
     }
 }

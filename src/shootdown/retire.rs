@@ -2,7 +2,7 @@
 
 use super::Shootdown;
 use super::start::Reason;
-use crate::arch::{Arch, Half, Reach};
+use crate::arch::{Arch, Delivery, Half};
 use crate::cost::Cost;
 use crate::error::Refused;
 use crate::mailbox::Request;
@@ -44,17 +44,20 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 space: space.id(),
                 id,
             };
-            posted = self.post(&scope.cpus, &leave, &mut cost);
+            let targets = self.to_leave(space, &scope, id);
+            posted = self.post(&targets, &leave, &mut cost);
+            let _irqs_off = self.platform.irq_save();
             if scope.cpus.contains(scope.me) {
-                self.platform.leave_borrowed_root(Some(space.id()));
+                self.leave_borrowed_root(scope.me, Some(space.id()));
             }
-            let reach = if self.broadcasts() {
-                scope.reach
-            } else {
-                Reach::Local
-            };
-            self.arch.flush_tlb_space(id, reach, &mut cost);
-            self.arch.complete(Half::User, reach, &mut cost);
+            let delivery = self.arch.delivery(Some(id));
+            if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
+                self.arch.flush_tlb_space(id, scope.reach, &mut cost);
+                self.arch.complete(Half::User, scope.reach, &mut cost);
+            }
+            if matches!(delivery, Delivery::Asked | Delivery::Both) {
+                self.arch.forget(scope.me, space.id(), id, &mut cost);
+            }
         }
         if scope.secondaries.is_snooped() {
             self.start_snoopers(&space.secondaries, &mut waits, &mut cost);

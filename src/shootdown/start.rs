@@ -2,7 +2,7 @@
 
 use super::Shootdown;
 use crate::address::FlushRange;
-use crate::arch::{Arch, Entries, Half, HardwareId, Reach};
+use crate::arch::{Arch, Change, Delivery, Entries, Half, HardwareId, Reach};
 use crate::attachment::{Slots, Summary};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
@@ -12,7 +12,6 @@ use crate::mailbox::{Posted, Request};
 use crate::platform::Platform;
 use crate::secondary::Needs;
 use crate::space::AddressSpace;
-use crate::sync::Ordering;
 use crate::ticket::{Outstanding, Task, Ticket, Waits};
 
 /// Why a user mapping is flushed.
@@ -32,6 +31,8 @@ pub(super) struct Scope<const WORDS: usize> {
     /// CPUs that may hold entries.
     pub(super) cpus: CpuSet<WORDS>,
     pub(super) reach: Reach,
+    /// An upgrade that each CPU finds out by a spurious fault of its own.
+    pub(super) lazily: bool,
     /// The one load that a space without secondary TLBs pays for them.
     pub(super) secondaries: Summary,
 }
@@ -77,16 +78,16 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // Promise 1, and the first half of promise 2: whoever joins later walks the new entries, whoever has joined is read
         // below. The order of the two is the contract of `store_barrier`.
         self.arch.store_barrier(Reach::Broadcast, cost);
-        let generation = if self.broadcasts() {
-            space.generation()
-        } else {
+        let lazily = reason == Reason::Upgrade && self.platform.repairs_spurious_faults();
+        let generation = if self.arch.compares_generations() && !lazily {
             space.raise_generation()
+        } else {
+            space.generation()
         };
         let me = self.platform.cpu();
         let id = self.arch.hardware_id(&space.hardware);
-        let cpus = space.cpus.load(Ordering::SeqCst);
+        let cpus = space.members(|| self.online());
         let secondaries = space.secondaries.summary();
-        let lazily = reason == Reason::Upgrade && self.platform.repairs_spurious_faults();
         let alone = lazily || cpus.is_within(me) || self.online().is_within(me);
         let reach = if alone && !secondaries.is_snooped() {
             Reach::Local
@@ -99,6 +100,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             generation,
             cpus,
             reach,
+            lazily,
             secondaries,
         }
     }
@@ -141,26 +143,62 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         cost: &mut Cost,
     ) -> Option<(Posted, CpuSet<WORDS>)> {
         let id = scope.id?;
-        if self.broadcasts() {
-            self.flush_user(id, flush, scope.reach, cost);
-            self.arch.complete(Half::User, scope.reach, cost);
+        if scope.lazily {
+            self.flush_for_a_fault(id, flush, scope.reach, cost);
             return None;
         }
-        let request = Request::Space {
+        let delivery = self.arch.delivery(Some(id));
+        let change = Change {
             space: space.id(),
             id,
             generation: scope.generation,
             flush: *flush,
         };
-        let posted = match scope.reach {
-            Reach::Local => None,
-            Reach::Broadcast => self.post(&scope.cpus, &request, cost),
+        let posted = match delivery {
+            Delivery::Broadcast => None,
+            Delivery::Asked | Delivery::Both => self.ask(space, &change, scope, cost),
         };
-        if scope.cpus.contains(scope.me) {
-            self.flush_user(id, flush, Reach::Local, cost);
-            self.arch.complete(Half::User, Reach::Local, cost);
+        if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
+            self.flush_user(id, flush, scope.reach, cost);
+            self.arch.complete(Half::User, scope.reach, cost);
+        }
+        if delivery != Delivery::Broadcast && scope.cpus.contains(scope.me) {
+            let _irqs_off = self.platform.irq_save();
+            self.arch.catch_up(scope.me, &change, cost);
         }
         posted
+    }
+
+    /// Asks the other CPUs that have to invalidate for themselves.
+    fn ask(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        change: &Change,
+        scope: &Scope<WORDS>,
+        cost: &mut Cost,
+    ) -> Option<(Posted, CpuSet<WORDS>)> {
+        let targets = self.to_ask(space, scope, change.id, change.flush.depth());
+        let posted = self.post(&targets, &Request::Space(*change), cost);
+        if let Some((_, asked)) = &posted {
+            let _irqs_off = self.platform.irq_save();
+            self.arch.was_asked_for(&space.hardware, asked.len());
+        }
+        posted
+    }
+
+    /// This CPU's part of an upgrade that the others find out for themselves, and of a spurious fault. Secondary TLBs that snoop
+    /// want the broadcast all the same.
+    pub(super) fn flush_for_a_fault(
+        &self,
+        id: HardwareId,
+        flush: &Flush,
+        reach: Reach,
+        cost: &mut Cost,
+    ) {
+        if !self.arch.faults_drop_entries() {
+            self.flush_user(id, flush, reach, cost);
+            self.arch.complete(Half::User, reach, cost);
+        }
     }
 
     /// Issues one flush of a user mapping.
@@ -169,7 +207,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             FlushRange::All => self.arch.flush_tlb_space(id, reach, cost),
             FlushRange::Pages(pages) => {
                 self.arch
-                    .flush_tlb_range(id, pages, entries(flush), reach, cost);
+                    .flush_tlb_range(id, pages, Entries::from(flush), reach, cost);
             }
         }
     }
@@ -180,7 +218,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             FlushRange::All => self.arch.flush_tlb_all(reach, cost),
             FlushRange::Pages(pages) => {
                 self.arch
-                    .flush_tlb_kernel_range(pages, entries(flush), reach, cost);
+                    .flush_tlb_kernel_range(pages, Entries::from(flush), reach, cost);
             }
         }
     }
@@ -220,16 +258,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             posted,
             cpus: cpus.unwrap_or(CpuSet::EMPTY),
             retiring: None,
+            pressed: 0,
+            nmi: None,
             deadline: self.deadline(),
             given_up: false,
             cost,
         }
-    }
-}
-
-fn entries(flush: &Flush) -> Entries {
-    Entries {
-        depth: flush.depth(),
-        leaf_size: flush.known_leaf_size(),
     }
 }

@@ -123,8 +123,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut cost = Cost::ZERO;
         self.arch.store_barrier(Reach::Local, &mut cost);
         if let Some(id) = self.arch.hardware_id(&space.hardware) {
-            self.flush_user(id, &flush, Reach::Local, &mut cost);
-            self.arch.complete(Half::User, Reach::Local, &mut cost);
+            self.flush_for_a_fault(id, &flush, Reach::Local, &mut cost);
         }
         Ok(cost)
     }

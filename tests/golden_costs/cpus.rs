@@ -5,6 +5,7 @@ use super::{BROADCAST, LOCAL};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::Delivery;
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::{Aarch64, Config};
 use tlb_shootdown::cost::Cost;
@@ -197,7 +198,7 @@ fn promise_03_cost_of_a_context_switch() {
     let (engine, _) = engine(BASIC, REPEATS, 2);
     engine.before_migration();
     assert_eq!(engine.arch().instructions().take(), [("dsb ish", None)]);
-    assert!(engine.arch().broadcasts());
+    assert_eq!(engine.arch().delivery(None), Delivery::Broadcast);
 }
 
 /// The others look for a CPU that comes or goes: what it says of itself is theirs to see before it flushes (Arm ARM B2.3.12, the

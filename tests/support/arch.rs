@@ -6,7 +6,7 @@ use super::{Machine, Point};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use tlb_shootdown::address::{PageRange, RangeError};
-use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
 
@@ -83,8 +83,15 @@ unsafe impl Arch for TestArch {
         }
     }
 
-    fn broadcasts(&self) -> bool {
-        self.machine.broadcasts
+    fn delivery(&self, _id: Option<HardwareId>) -> Delivery {
+        match self.machine.broadcasts {
+            true => Delivery::Broadcast,
+            false => Delivery::Asked,
+        }
+    }
+
+    fn compares_generations(&self) -> bool {
+        !self.machine.broadcasts
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {

@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::tlb::{Addresses, Regime, Scope};
 use core::sync::atomic::{AtomicU64, Ordering};
 use tlb_shootdown::address::{PageRange, RangeError};
-use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::flush::Depth;
@@ -69,8 +69,12 @@ unsafe impl Arch for PlainArch {
         }
     }
 
-    fn broadcasts(&self) -> bool {
-        false
+    fn delivery(&self, _: Option<HardwareId>) -> Delivery {
+        Delivery::Asked
+    }
+
+    fn compares_generations(&self) -> bool {
+        true
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {

@@ -5,7 +5,7 @@ use super::instructions::Instructions;
 use super::issue::{Form, count};
 use super::{Aarch64, AsidSlot, operand};
 use crate::address::{PageRange, RangeError};
-use crate::arch::{Arch, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use crate::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 
@@ -32,8 +32,8 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
         Ok(())
     }
 
-    fn broadcasts(&self) -> bool {
-        true
+    fn delivery(&self, _: Option<HardwareId>) -> Delivery {
+        Delivery::Broadcast
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {

@@ -1,0 +1,70 @@
+//! Which CPUs a flush of user mappings has to ask.
+
+use super::Shootdown;
+use super::start::Scope;
+use crate::arch::{Arch, HardwareId, Presence};
+use crate::cpu_set::{CpuId, CpuSet};
+use crate::flush::Depth;
+use crate::platform::Platform;
+use crate::space::AddressSpace;
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// The other CPUs that have to invalidate before a flush is complete: lazy ones are asked only where their walkers may meet
+    /// freed tables.
+    pub(super) fn to_ask(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        scope: &Scope<WORDS>,
+        id: HardwareId,
+        depth: Depth,
+    ) -> CpuSet<WORDS> {
+        self.others(space, scope, id, |presence| match presence {
+            Presence::Running => true,
+            Presence::Lazy => depth == Depth::Tables,
+            Presence::Reached | Presence::Elsewhere => false,
+        })
+    }
+
+    /// The other CPUs that may have the root loaded.
+    pub(super) fn to_leave(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        scope: &Scope<WORDS>,
+        id: HardwareId,
+    ) -> CpuSet<WORDS> {
+        self.others(space, scope, id, |presence| presence != Presence::Elsewhere)
+    }
+
+    /// The other members that stand to the space in a way that is wanted. Those that are elsewhere compare generations before they
+    /// run it again.
+    fn others(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        scope: &Scope<WORDS>,
+        id: HardwareId,
+        is_wanted: impl Fn(Presence) -> bool,
+    ) -> CpuSet<WORDS> {
+        let mut asked = scope.cpus;
+        asked.remove(scope.me);
+        let mut absent = CpuSet::EMPTY;
+        asked.retain(|cpu| {
+            let presence = self.arch.presence(cpu, space.id(), id);
+            if presence == Presence::Elsewhere {
+                absent.insert(cpu);
+            }
+            is_wanted(presence)
+        });
+        // Looking at CPUs that are long gone costs a line of each; entering one anew costs a line that all members share.
+        if absent.len() > asked.len() {
+            self.trim(space, &absent, id);
+        }
+        asked
+    }
+
+    fn trim(&self, space: &AddressSpace<P::Arch, WORDS>, absent: &CpuSet<WORDS>, id: HardwareId) {
+        let _irqs_off = self.platform.irq_save();
+        space.trim(absent, |cpu: CpuId| {
+            self.arch.presence(cpu, space.id(), id) == Presence::Elsewhere
+        });
+    }
+}
