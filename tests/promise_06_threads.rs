@@ -114,14 +114,14 @@ fn promise_06_two_cpus_that_shoot_each_other_with_interrupts_off_both_return() {
     machine.run_on(space, [0, 1], 0);
     let versions = Versions::new();
     run_threads(machine, |cpu| {
-        for _ in 0..500 {
+        for _ in 0..100_000 {
             machine.with_irqs_off(|| {
                 machine.read(space, cpu as u64);
                 versions.change(machine, engine, space, 0);
             });
         }
     });
-    assert_eq!(engine.stats().completed, 1000);
+    assert_eq!(engine.stats().completed, 200_000);
 }
 
 #[test]

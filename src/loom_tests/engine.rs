@@ -101,6 +101,32 @@ fn loom_promise_02_leave_against_flush() {
     });
 }
 
+/// An NMI answers for a CPU that serves no interrupt: it read the number of the round before it flushed.
+#[test]
+fn loom_promise_04_nmi_against_flush() {
+    explore(Some(3), || {
+        let world = World::new();
+        become_cpu(1);
+        world.engine.cpu_online().expect("CPU 1 fits");
+        world.engine.switch_to(&world.space).expect("live");
+        become_cpu(0);
+        let interrupted = cpu(&world, 1, |world| {
+            world.page.touch();
+            world.engine.on_nmi();
+            world.page.touch();
+        });
+        world.page.unmap();
+        let mut ticket = world.engine.start(&world.space, flush()).expect("live");
+        ticket.escalate();
+        ticket.escalate();
+        if ticket.poll().is_ready() {
+            world.page.free();
+        }
+        core::mem::forget(ticket);
+        interrupted.join().unwrap();
+    });
+}
+
 /// A switch against `retire`: it is refused, or its CPU is waited for.
 #[test]
 fn loom_promise_10_switch_against_retire() {

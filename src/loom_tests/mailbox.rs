@@ -3,7 +3,7 @@
 use super::explore;
 use super::world::Page;
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
-use crate::arch::HardwareId;
+use crate::arch::{Change, HardwareId};
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::flush::Flush;
 use crate::mailbox::{Mailboxes, Posted, Request};
@@ -79,17 +79,17 @@ fn page(index: usize) -> VirtAddr {
 }
 
 fn request(index: usize, id: u64) -> Request {
-    Request::Space {
+    Request::Space(Change {
         space: SpaceId::from_raw(id),
         id: HardwareId(id),
         generation: 1,
         flush: Flush::pages(PageRange::page(page(index), PageSize::KIB_4)),
-    }
+    })
 }
 
 fn covers(request: &Request, index: usize, of: u64) -> bool {
     match request {
-        Request::Space { id, flush, .. } if id.0 == of => match flush.range() {
+        Request::Space(Change { id, flush, .. }) if id.0 == of => match flush.range() {
             FlushRange::Pages(pages) => pages.contains(page(index)),
             FlushRange::All => true,
         },

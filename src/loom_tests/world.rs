@@ -88,6 +88,10 @@ unsafe impl Platform for Host {
 
     fn send_ipi(&self, _targets: CpuMask<'_>) {}
 
+    fn send_nmi(&self, _targets: CpuMask<'_>) -> bool {
+        true
+    }
+
     fn relax(&self) {
         loom::thread::yield_now();
     }
@@ -113,6 +117,11 @@ unsafe impl Arch for Plain {
     }
 
     fn compares_generations(&self) -> bool {
+        true
+    }
+
+    fn flush_in_nmi(&self, _: CpuId) -> bool {
+        drop_cached();
         true
     }
 

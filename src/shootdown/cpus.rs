@@ -83,7 +83,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             .activate(me, &space.hardware, &mut forget, &mut cost)
             .map_err(SwitchError::Id)?;
         // After the identifier: one that is new to the space has just forgotten the CPUs that held the old one.
-        space.cpus.insert(me, Ordering::SeqCst);
+        if !space.cpus.contains(me, Ordering::SeqCst) {
+            space.cpus.insert(me, Ordering::SeqCst);
+        }
         // Promise 2: membership is visible before the first walk, also where the bit was set already.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
         // Once more: `retire` either finds this CPU in the set, or is seen here.

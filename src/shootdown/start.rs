@@ -143,11 +143,15 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         cost: &mut Cost,
     ) -> Option<(Posted, CpuSet<WORDS>)> {
         let id = scope.id?;
+        let delivery = self.arch.delivery(Some(id));
         if scope.lazily {
-            self.flush_for_a_fault(id, flush, scope.reach, cost);
+            let reach = match delivery {
+                Delivery::Asked => Reach::Local,
+                Delivery::Broadcast | Delivery::Both => scope.reach,
+            };
+            self.flush_for_a_fault(id, flush, reach, cost);
             return None;
         }
-        let delivery = self.arch.delivery(Some(id));
         let change = Change {
             space: space.id(),
             id,

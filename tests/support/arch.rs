@@ -6,9 +6,12 @@ use super::{Machine, Point};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use tlb_shootdown::address::{PageRange, RangeError};
-use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{
+    Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Presence, Reach,
+};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
+use tlb_shootdown::space::SpaceId;
 
 pub(crate) struct TestArch {
     machine: &'static Machine,
@@ -92,6 +95,26 @@ unsafe impl Arch for TestArch {
 
     fn compares_generations(&self) -> bool {
         !self.machine.broadcasts
+    }
+
+    fn presence(&self, cpu: CpuId, _space: SpaceId, _id: HardwareId) -> Presence {
+        self.machine.pass(Point::Presence);
+        self.machine.presence(cpu.index())
+    }
+
+    fn is_lazy(&self, cpu: CpuId, _space: SpaceId) -> bool {
+        self.machine.presence(cpu.index()) == Presence::Lazy
+    }
+
+    fn left_borrowed_root(&self, cpu: CpuId) {
+        if self.machine.presence(cpu.index()) == Presence::Lazy {
+            self.machine.set_presence(cpu.index(), Presence::Elsewhere);
+        }
+    }
+
+    fn flush_in_nmi(&self, cpu: CpuId) -> bool {
+        self.machine.cpus[cpu.index()].tlb.lock().unwrap().clear();
+        true
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {

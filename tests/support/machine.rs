@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
+use tlb_shootdown::arch::Presence;
 use tlb_shootdown::cpu_set::CpuSet;
 use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::shootdown::Shootdown;
@@ -20,6 +21,7 @@ pub(crate) enum Point {
     AfterStoreBarrier,
     ReadId,
     Activate,
+    Presence,
     BeforeComplete,
     Needs,
     Queue,
@@ -47,6 +49,9 @@ pub(crate) struct Cpu {
     /// No thread of its own: interrupted while others spin.
     auto: AtomicBool,
     pub(crate) left_roots: AtomicU32,
+    /// How it stands to every space, where that is not [`Presence::Running`].
+    presence: Mutex<Option<Presence>>,
+    nmi: AtomicBool,
 }
 
 pub(crate) struct Machine {
@@ -55,6 +60,7 @@ pub(crate) struct Machine {
     pub(crate) broadcasts: bool,
     pub(crate) repairs: AtomicBool,
     pub(crate) has_clock: AtomicBool,
+    pub(crate) has_nmi: AtomicBool,
     pub(crate) clock: AtomicU64,
     /// (space, page) to the entry in memory.
     pub(crate) tables: Mutex<HashMap<(u64, u64), u64>>,
@@ -86,6 +92,7 @@ impl Machine {
             broadcasts,
             repairs: AtomicBool::new(false),
             has_clock: AtomicBool::new(true),
+            has_nmi: AtomicBool::new(true),
             clock: AtomicU64::new(0),
             tables: Mutex::default(),
             engine: OnceLock::new(),
@@ -228,6 +235,26 @@ impl Machine {
                 self.on(index, || self.safe_point());
             }
         }
+    }
+
+    pub(crate) fn interrupt_by_nmi(&self, cpu: usize) {
+        self.cpus[cpu].nmi.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes the NMI of this CPU, where one is pending, whatever its interrupts are.
+    pub(crate) fn take_nmi(&self, cpu: usize) {
+        if self.cpus[cpu].nmi.swap(false, Ordering::SeqCst) {
+            self.on(cpu, || self.engine().on_nmi());
+        }
+    }
+
+    pub(crate) fn set_presence(&self, cpu: usize, presence: Presence) {
+        *self.cpus[cpu].presence.lock().unwrap() = Some(presence);
+    }
+
+    pub(crate) fn presence(&self, cpu: usize) -> Presence {
+        let presence = *self.cpus[cpu].presence.lock().unwrap();
+        presence.unwrap_or(Presence::Running)
     }
 
     /// The calling CPU runs with interrupts off.

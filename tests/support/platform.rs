@@ -72,6 +72,16 @@ unsafe impl Platform for Host {
         self.0.journal.push(Event::Ipi(targets));
     }
 
+    fn send_nmi(&self, targets: CpuMask<'_>) -> bool {
+        let has_nmi = self.0.has_nmi.load(Ordering::Relaxed);
+        if has_nmi {
+            targets
+                .iter()
+                .for_each(|cpu| self.0.interrupt_by_nmi(cpu.index()));
+        }
+        has_nmi
+    }
+
     fn relax(&self) {
         self.0.clock.fetch_add(1000, Ordering::Relaxed);
         self.0.pass(Point::Relax);
