@@ -1,12 +1,12 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 
+mod arch;
 mod artifacts;
 mod bench;
 mod check;
 mod demo;
 mod disasm;
 mod kernel;
-mod machine;
 mod process;
 mod run;
 mod setup;
@@ -38,8 +38,8 @@ enum Command {
         refresh: bool,
     },
     /// Print shell lines that define QEMU and the variables of a bare-metal build.
-    Env,
-    /// Boot a kernel on the emulated machine.
+    Env(run::Environment),
+    /// Boot a kernel on an emulated machine.
     Run(run::Options),
     /// The static checks: form, lints, documentation, builds for bare metal.
     Check,
@@ -49,7 +49,7 @@ enum Command {
     Test(test::Options),
     /// Time and count the engine's own work on the recorder.
     Bench,
-    /// Show stale translations and their cure on the emulated machine.
+    /// Show stale translations and their cure on the emulated machines.
     Demo(demo::Options),
 }
 
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Setup { refresh } => setup::run(refresh).map(|()| ExitCode::SUCCESS),
-        Command::Env => run::print_environment().map(|()| ExitCode::SUCCESS),
+        Command::Env(options) => run::print_environment(&options).map(|()| ExitCode::SUCCESS),
         Command::Run(options) => run::run(&options),
         Command::Check => check::run(),
         Command::Disasm => disasm::run(),

@@ -4,15 +4,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 
-use crate::setup::qemu;
-use crate::setup::rust_src::{self, AARCH64};
-use crate::{kernel, machine, process};
+use crate::arch::{self, Architecture};
+use crate::setup::{qemu, rust_src};
+use crate::{kernel, process};
 
-/// Which kernel to boot, and for how long.
+/// Which kernel to boot, where, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The architecture.
+    #[arg(long, value_parser = arch::parser(), default_value = "aarch64")]
+    arch: &'static Architecture,
+    /// The IOMMU of the machine, where there is more than one.
+    #[arg(long)]
+    iommu: Option<String>,
     /// The binary of the kernel package.
     #[arg(long, default_value = "demo")]
     bin: String,
@@ -29,17 +35,26 @@ pub(crate) struct Options {
 
 /// Builds and boots a kernel, its serial line on our standard output.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let arch = options.arch;
+    let machine = match &options.iommu {
+        Some(iommu) => arch.machine_with(iommu),
+        None => arch.machines.first(),
+    };
+    let machine = machine.context("no machine with this IOMMU")?;
     let elf = match &options.elf {
         Some(elf) => elf.clone(),
-        None => kernel::build_bin(&options.bin)?,
+        None => kernel::build_bin(arch, &options.bin)?,
     };
-    let mut command = machine::boot(&qemu::find_or_fetch()?, &elf, &[]);
+    let qemu = qemu::find_or_fetch(arch.emulator)?;
+    let mut command = arch
+        .boot(machine, &qemu, &elf, &[])
+        .map_err(|lacking| anyhow!(lacking))?;
     command.args(&options.qemu);
     let limit = Duration::from_secs(options.limit);
     let ended = process::capture_lines(&mut command, limit, |line| println!("{line}"))?;
     eprint!("{}", ended.stderr);
     match ended.status {
-        Some(status) if status.success() => Ok(ExitCode::SUCCESS),
+        Some(status) if status.code() == Some(arch.ends.well) => Ok(ExitCode::SUCCESS),
         Some(status) => {
             eprintln!("QEMU ended with {status}");
             Ok(ExitCode::FAILURE)
@@ -51,17 +66,27 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
 }
 
+/// Which environment to print.
+#[derive(clap::Args)]
+pub(crate) struct Environment {
+    /// The architecture.
+    #[arg(long, value_parser = arch::parser(), default_value = "aarch64")]
+    arch: &'static Architecture,
+}
+
 /// Prints shell lines that define `QEMU` and the variables and arguments of a bare-metal cargo build.
-pub(crate) fn print_environment() -> Result<()> {
-    let core = rust_src::find_or_fetch(AARCH64)?;
+pub(crate) fn print_environment(options: &Environment) -> Result<()> {
+    let arch = options.arch;
+    let core = rust_src::find_or_fetch(arch.target)?;
     for (name, value) in core.environment() {
         println!("export {name}='{}'", value.display());
     }
     println!(
-        "export BARE_METAL_ARGS='--target {AARCH64} {}'",
+        "export BARE_METAL_ARGS='--target {} {}'",
+        arch.target,
         core.build_std().join(" ")
     );
-    let qemu = qemu::find_or_fetch()?;
+    let qemu = qemu::find_or_fetch(arch.emulator)?;
     let command = qemu.command();
     for (name, value) in command.get_envs() {
         let value = value.unwrap_or_default().to_string_lossy().into_owned();

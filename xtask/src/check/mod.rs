@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::setup::rust_src::{self, AARCH64, TARGETS};
-use crate::{kernel, process, workspace};
+use crate::setup::rust_src::{self, TARGETS};
+use crate::{arch, kernel, process, workspace};
 
 /// The library's and the model's packages, by their names.
 const LIBRARY: &str = "tlb-shootdown";
@@ -81,11 +81,14 @@ fn documentation() -> Result<()> {
     };
     document(workspace::cargo().arg("doc"))?;
     document(workspace::cargo().args(["doc", "--package", LIBRARY, "--all-features"]))?;
-    // What only the target has, the instructions themselves, is documented there alone.
-    let mut cargo = workspace::cargo();
-    cargo.args(["doc", "--release", "--package", LIBRARY, "--all-features"]);
-    rust_src::find_or_fetch(AARCH64)?.apply(&mut cargo, AARCH64);
-    document(&mut cargo)
+    // What only a target has, the instructions themselves, is documented there alone.
+    for target in TARGETS {
+        let mut cargo = workspace::cargo();
+        cargo.args(["doc", "--release", "--package", LIBRARY, "--all-features"]);
+        rust_src::find_or_fetch(target)?.apply(&mut cargo, target);
+        document(&mut cargo)?;
+    }
+    Ok(())
 }
 
 fn no_std_builds() -> Result<()> {
@@ -112,9 +115,10 @@ fn kernels() -> Result<()> {
     // The library's own tests run on the host: the standard harness does not exist for bare metal.
     let targets = ["--lib", "--bins", "--test", "*"];
     let run = |mut cargo: Command, tail: &[&str]| process::run(cargo.args(targets).args(tail));
-    run(kernel::cargo(&["build", "--quiet"])?, &[])?;
-    run(
-        kernel::cargo(&["clippy", "--quiet"])?,
-        &["--", "-D", "warnings"],
-    )
+    for arch in arch::ALL {
+        run(kernel::cargo(arch, &["build", "--quiet"])?, &[])?;
+        let clippy = kernel::cargo(arch, &["clippy", "--quiet"])?;
+        run(clippy, &["--", "-D", "warnings"])?;
+    }
+    Ok(())
 }

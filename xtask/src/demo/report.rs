@@ -3,15 +3,81 @@
 use serde::Serialize;
 use tlb_shootdown_scenarios::{Case, Cell, Cost, Observer, Seen, Yardstick, verdict};
 
+use crate::arch::{Architecture, Machine};
+
+/// What became of one machine.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// It was booted, or its model was.
+    Played(Report),
+    /// There is no emulator for it here, and no model.
+    NotRun {
+        /// The machine.
+        machine: &'static Machine,
+        /// What is lacking.
+        why: String,
+    },
+}
+
+impl Part {
+    fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Played(report) => Some(report),
+            Self::NotRun { .. } => None,
+        }
+    }
+
+    /// The machine that was meant.
+    pub(crate) fn machine(&self) -> &'static Machine {
+        match self {
+            Self::Played(report) => report.machine,
+            Self::NotRun { machine, .. } => machine,
+        }
+    }
+
+    /// How many cells are as they must be.
+    pub(crate) fn right(&self) -> u64 {
+        self.report().map_or(0, Report::right)
+    }
+
+    /// Whether something else, or nothing, was shown because there is no emulator for it.
+    pub(crate) fn is_a_stopgap(&self) -> bool {
+        self.report().is_none_or(|report| report.instead)
+    }
+
+    /// See [`Report::faults`]; what was not run has none.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.report().map(Report::faults).unwrap_or_default()
+    }
+
+    /// What a machine with faults wrote last.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        let report = self.report().filter(|report| !report.faults().is_empty());
+        let last_words = report.map(|report| report.last_words.as_str());
+        last_words.filter(|text| !text.is_empty())
+    }
+
+    /// One JSON object a line.
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        self.report().map_or(Ok(String::new()), Report::json)
+    }
+}
+
 /// What the demo showed on one machine.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The machine's name.
-    pub(crate) machine: &'static str,
+    /// The architecture.
+    pub(crate) arch: &'static Architecture,
+    /// The machine that was meant.
+    pub(crate) machine: &'static Machine,
+    /// The name of what was used: the machine's board, or the model.
+    pub(crate) board: &'static str,
     /// `qemu VERSION` or `model`.
     pub(crate) ran_on: String,
     /// What holds of that machine.
     pub(crate) yardstick: &'static Yardstick,
+    /// Whether it was played on the model for want of an emulator.
+    pub(crate) instead: bool,
     /// What was seen, in the order it was seen.
     pub(crate) cells: Vec<Cell>,
     /// What went wrong with the run itself, one line each.
@@ -35,8 +101,7 @@ struct Record<'a> {
 }
 
 impl Report {
-    /// How many cells are as they must be.
-    pub(crate) fn right(&self) -> u64 {
+    fn right(&self) -> u64 {
         self.cells
             .iter()
             .filter(|cell| verdict(cell, self.yardstick).is_ok())
@@ -48,11 +113,7 @@ impl Report {
         let mut faults = Vec::new();
         for cell in &self.cells {
             if let Err(wrong) = verdict(cell, self.yardstick) {
-                faults.push(format!(
-                    "{}, {}: {wrong}",
-                    word(&cell.case),
-                    word(&cell.observer)
-                ));
+                faults.push(self.fault(cell.case, cell.observer, wrong));
             }
         }
         for case in Case::ALL {
@@ -62,26 +123,32 @@ impl Report {
                     .iter()
                     .any(|cell| (cell.case, cell.observer) == (case, observer))
                 {
-                    faults.push(format!(
-                        "{}, {}: no such cell",
-                        word(&case),
-                        word(&observer)
-                    ));
+                    faults.push(self.fault(case, observer, "no such cell"));
                 }
             }
         }
-        faults.extend(self.troubles.iter().cloned());
+        let troubles = self.troubles.iter();
+        faults.extend(troubles.map(|trouble| format!("{}: {trouble}", self.place())));
         faults
     }
 
+    fn fault(&self, case: Case, observer: Observer, wrong: impl std::fmt::Display) -> String {
+        let (case, observer) = (word(&case), word(&observer));
+        format!("{}: {case}, {observer}: {wrong}", self.place())
+    }
+
+    fn place(&self) -> String {
+        format!("{} {}", self.arch.name, self.machine.iommu)
+    }
+
     /// One JSON object a line.
-    pub(crate) fn json(&self) -> serde_json::Result<String> {
+    fn json(&self) -> serde_json::Result<String> {
         let mut lines = String::new();
         for cell in &self.cells {
             let record = Record {
-                arch: "aarch64",
-                machine: self.machine,
-                iommu: crate::machine::IOMMU,
+                arch: self.arch.name,
+                machine: self.board,
+                iommu: self.machine.iommu,
                 case: cell.case,
                 observer: cell.observer,
                 without: cell.without,
@@ -107,11 +174,22 @@ pub(crate) fn word(value: &impl Serialize) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::arch;
     use tlb_shootdown_scenarios::Refusal;
 
-    /// A report in which every cell is as it must be.
+    /// A report of AArch64 in which every cell is as it must be.
     pub(crate) fn right() -> Report {
-        let yardstick = &Yardstick::AARCH64_SMMUV3_QEMU;
+        let arch = arch::ALL[0];
+        let (machine, demo) = arch.demos().next().unwrap();
+        right_on(arch, machine, demo.yardstick)
+    }
+
+    /// A report in which every cell is as it must be.
+    pub(crate) fn right_on(
+        arch: &'static Architecture,
+        machine: &'static Machine,
+        yardstick: &'static Yardstick,
+    ) -> Report {
         let cells = Case::ALL.into_iter().flat_map(|case| {
             Observer::ALL.map(|observer| Cell {
                 case,
@@ -128,9 +206,12 @@ pub(crate) mod tests {
             })
         });
         Report {
-            machine: "virt",
+            arch,
+            machine,
+            board: machine.board,
             ran_on: "qemu 0.0.0".into(),
             yardstick,
+            instead: false,
             cells: cells.collect(),
             troubles: Vec::new(),
             last_words: String::new(),
@@ -156,7 +237,7 @@ pub(crate) mod tests {
         assert_eq!(report.right(), 17);
         assert_eq!(
             report.faults(),
-            ["unmap, this-cpu: without: Stale expected, Fresh seen"]
+            ["aarch64 smmuv3: unmap, this-cpu: without: Stale expected, Fresh seen"]
         );
     }
 
@@ -177,7 +258,10 @@ pub(crate) mod tests {
         report.troubles.push("the kernel panicked".into());
         assert_eq!(
             report.faults(),
-            ["space, device: no such cell", "the kernel panicked"]
+            [
+                "aarch64 smmuv3: space, device: no such cell",
+                "aarch64 smmuv3: the kernel panicked"
+            ]
         );
     }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tlb_shootdown_scenarios::{Cell, LINE_PREFIX, Yardstick};
+use tlb_shootdown_scenarios::{Cell, LINE_PREFIX};
 
 use super::report::Report;
+use crate::arch::{Architecture, Demo, Machine};
+use crate::kernel;
 use crate::process::{self, Captured};
 use crate::setup::Qemu;
-use crate::{kernel, machine};
 
 /// A run takes a few seconds: each transfer of the `edu` device is 100 ms of emulated time.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -16,22 +17,34 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How much of the serial output of a failed run is shown.
 const TAIL_LINES: usize = 30;
 
-/// Builds and boots the kernel and reads its cells.
-pub(crate) fn boot(qemu: &Qemu) -> Result<Report> {
-    let elf = kernel::build_bin("demo")?;
-    let ended = process::capture(&mut machine::boot(qemu, &elf, &[]), LIMIT)?;
-    Ok(read(&ended, format!("qemu {}", qemu.version)))
-}
-
-fn read(ended: &Captured, ran_on: String) -> Report {
-    let mut report = Report {
-        machine: machine::NAME,
-        ran_on,
-        yardstick: &Yardstick::AARCH64_SMMUV3_QEMU,
+/// Builds and boots the kernel and reads its cells; or says what this QEMU lacks for that machine.
+pub(crate) fn boot(
+    arch: &'static Architecture,
+    machine: &'static Machine,
+    demo: &'static Demo,
+    qemu: &Qemu,
+) -> Result<Result<Report, String>> {
+    let elf = kernel::build_bin(arch, "demo")?;
+    let mut command = match arch.boot(machine, qemu, &elf, &[]) {
+        Ok(command) => command,
+        Err(lacking) => return Ok(Err(lacking)),
+    };
+    let ended = process::capture(&mut command, LIMIT)?;
+    let nothing_yet = Report {
+        arch,
+        machine,
+        board: machine.board,
+        ran_on: format!("qemu {}", qemu.version),
+        yardstick: demo.yardstick,
+        instead: false,
         cells: Vec::new(),
         troubles: Vec::new(),
-        last_words: last_words(ended),
+        last_words: last_words(&ended),
     };
+    Ok(Ok(read(&ended, nothing_yet)))
+}
+
+fn read(ended: &Captured, mut report: Report) -> Report {
     for line in ended.stdout.lines() {
         match Cell::from_line(line) {
             Some(Ok(cell)) => report.cells.push(cell),
@@ -45,7 +58,7 @@ fn read(ended: &Captured, ran_on: String) -> Report {
         None => report
             .troubles
             .push(format!("the kernel hung for {} s", LIMIT.as_secs())),
-        Some(status) if !status.success() => {
+        Some(status) if status.code() != Some(report.arch.ends.well) => {
             report
                 .troubles
                 .push(format!("the kernel failed: QEMU ended with {status}"));
@@ -69,6 +82,7 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::*;
+    use crate::demo::report::tests::right;
 
     const CELL: &str = "cell {\"case\":\"unmap\",\"observer\":\"device\",\"without\":\"stale\",\
         \"refusal\":null,\"with\":\"fresh\",\"cost\":{\"store_barriers\":1,\"invalidations\":1,\
@@ -83,12 +97,18 @@ mod tests {
         }
     }
 
+    fn blank(ended: &Captured) -> Report {
+        Report {
+            cells: Vec::new(),
+            last_words: last_words(ended),
+            ..right()
+        }
+    }
+
     #[test]
     fn reads_cells_between_other_lines() {
-        let report = read(
-            &ended(&format!("hello\r\n{CELL}\r\nbye\r\n"), Some(0)),
-            "q".into(),
-        );
+        let ended = ended(&format!("hello\r\n{CELL}\r\nbye\r\n"), Some(0));
+        let report = read(&ended, blank(&ended));
         assert_eq!(report.cells.len(), 1);
         assert_eq!(report.cells[0].tries, 2);
         assert!(report.troubles.is_empty());
@@ -101,17 +121,15 @@ mod tests {
             ("stuck", None),
             ("cell {\"ca", Some(0)),
         ] {
-            let report = read(&ended(output, code), "q".into());
+            let ended = ended(output, code);
+            let report = read(&ended, blank(&ended));
             assert_eq!(report.troubles.len(), 1, "{output}");
         }
     }
 
     #[test]
     fn the_last_words_hold_no_cells() {
-        let report = read(
-            &ended(&format!("{CELL}\npanicked at x\n"), Some(134)),
-            "q".into(),
-        );
-        assert_eq!(report.last_words, "panicked at x");
+        let ended = ended(&format!("{CELL}\npanicked at x\n"), Some(134));
+        assert_eq!(last_words(&ended), "panicked at x");
     }
 }

@@ -1,65 +1,77 @@
-//! The report as a table that a person reads.
+//! The parts of a demo as a table that a person reads.
 
-use tlb_shootdown_scenarios::{Case, Cell, Seen, verdict};
+use tlb_shootdown_scenarios::{Case, Cell, Observer, Seen, verdict};
 
-use super::report::{Report, word};
+use super::report::{Part, Report, word};
+use crate::arch::Architecture;
 
-/// The column titles, in two lines so that columns of small numbers stay narrow.
-const HEAD: [[&str; 11]; 2] = [
-    [
-        "",
-        "",
-        "",
-        "by the",
-        "store",
-        "",
-        "completion",
-        "SMMU",
-        "",
-        "",
-        "",
-    ],
-    [
-        "case",
-        "observer",
-        "left out",
-        "crate",
-        "barriers",
-        "TLBIs",
-        "barriers",
-        "commands",
-        "CMD_SYNCs",
-        "doorbells",
-        "",
-    ],
+/// The titles of the columns of words, in two lines as those of the counters are.
+const WORDS: [[&str; 2]; 4] = [
+    ["", "case"],
+    ["", "observer"],
+    ["", "left out"],
+    ["by the", "crate"],
 ];
 
-/// Columns of words stand left-aligned, these counters to the right.
-const COUNTERS: std::ops::Range<usize> = 4..10;
-
 /// The whole table with its legend, ending in a newline.
-pub(crate) fn render(report: &Report) -> String {
-    let mut rows: Vec<Vec<String>> = HEAD.map(|line| line.map(String::from).to_vec()).to_vec();
-    let mut last = None;
-    for cell in &report.cells {
+pub(crate) fn render(arch: &Architecture, parts: &[Part]) -> String {
+    let notes = notes(parts);
+    let mut rows = vec![head(arch, 0), head(arch, 1)];
+    for case in Case::ALL {
+        let first = rows.len();
+        for (index, part) in parts.iter().enumerate() {
+            match part {
+                Part::Played(report) => {
+                    let cells = report.cells.iter().filter(|cell| cell.case == case);
+                    let shown = cells.filter(|cell| is_shown(cell, report, &parts[..index]));
+                    rows.extend(shown.map(|cell| row(cell, report, &notes)));
+                }
+                Part::NotRun { machine, .. } => rows.push(row_not_run(arch, machine.device)),
+            }
+        }
         // A case's name stands once, before its first observer.
-        let name = if last == Some(cell.case) {
-            ""
-        } else {
-            title(cell.case)
-        };
-        last = Some(cell.case);
-        rows.push(row(name, cell, report));
+        if let Some(row) = rows.get_mut(first) {
+            row[0] = title(case).into();
+        }
     }
-    let mut text = format!(
-        "aarch64, machine {}, IOMMU {}, ran on {}\n\n",
-        report.machine,
-        crate::machine::IOMMU,
-        report.ran_on
-    );
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(&ran_on(arch, part));
+    }
+    text.push('\n');
     text.push_str(&aligned(&rows));
-    text.push_str(&legend(report));
+    text.push_str(&legend(&notes));
     text
+}
+
+/// What one machine is, and where it was found.
+fn ran_on(arch: &Architecture, part: &Part) -> String {
+    let (machine, board, end) = match part {
+        Part::Played(report) => {
+            let end = format!("ran on {}", report.ran_on);
+            (report.machine, report.board, end)
+        }
+        Part::NotRun { machine, why } => (*machine, machine.board, format!("not run: {why}")),
+    };
+    let remark = match machine.remark {
+        "" => String::new(),
+        remark => format!(" ({remark})"),
+    };
+    let Architecture { name, .. } = arch;
+    format!(
+        "{name}, machine {board}, IOMMU {}{remark}, {end}\n",
+        machine.iommu
+    )
+}
+
+fn head(arch: &Architecture, line: usize) -> Vec<String> {
+    let words = WORDS.iter().map(|title| title[line]);
+    let counters = arch.columns.iter().map(|column| column.title[line]);
+    words
+        .chain(counters)
+        .chain([""])
+        .map(String::from)
+        .collect()
 }
 
 fn title(case: Case) -> &'static str {
@@ -73,65 +85,82 @@ fn title(case: Case) -> &'static str {
     }
 }
 
-fn row(name: &str, cell: &Cell, report: &Report) -> Vec<String> {
-    let cost = &cell.cost;
+/// The CPUs are the same in front of every IOMMU: they are shown once, and again only where something is wrong.
+fn is_shown(cell: &Cell, report: &Report, before: &[Part]) -> bool {
+    let is_known = before.iter().any(|part| matches!(part, Part::Played(_)));
+    cell.observer == Observer::Device || !is_known || verdict(cell, report.yardstick).is_err()
+}
+
+fn row(cell: &Cell, report: &Report, notes: &[&str]) -> Vec<String> {
     let mut without = word(&cell.without);
-    if let Some(mark) = mark(cell, report) {
+    if let Some(mark) = mark(cell, report, notes) {
         without.push_str(&format!(" [{mark}]"));
     }
     if cell.tries > 1 {
         without.push_str(&format!(" (try {})", cell.tries));
     }
-    let counters = [
-        cost.store_barriers,
-        cost.invalidations,
-        cost.completion_barriers,
-        cost.commands,
-        cost.syncs,
-        cost.doorbells,
-    ];
+    let observer = match cell.observer {
+        Observer::Device => report.machine.device.to_owned(),
+        Observer::ThisCpu | Observer::OtherCpu => word(&cell.observer),
+    };
     let judged = match verdict(cell, report.yardstick) {
         Ok(()) => "ok",
         Err(_) => "WRONG",
     };
-    let words = [
-        name.to_owned(),
-        word(&cell.observer),
-        without,
-        word(&cell.with),
-    ];
+    let words = [String::new(), observer, without, word(&cell.with)];
+    let columns = report.arch.columns.iter();
+    let counters = columns.map(|column| (column.count)(&cell.cost).to_string());
     words
         .into_iter()
-        .chain(counters.map(|count| count.to_string()))
+        .chain(counters)
         .chain([judged.into()])
         .collect()
 }
 
-/// The number of the note below the table that says where an unseen control is shown.
-fn mark(cell: &Cell, report: &Report) -> Option<usize> {
-    let listed = report.yardstick.unseen.iter();
-    let is_unseen = cell.without == Seen::Unseen;
-    let mut places = listed.enumerate().filter(|_| is_unseen);
-    let place = places.find(|(_, one)| (one.case, one.observer) == (cell.case, cell.observer));
-    place.map(|(index, _)| index + 1)
+fn row_not_run(arch: &Architecture, device: &str) -> Vec<String> {
+    let words = ["", device, "-", "-"];
+    let counters = arch.columns.iter().map(|_| "-");
+    let all = words.into_iter().chain(counters).chain(["not run"]);
+    all.map(String::from).collect()
 }
 
-/// Pads every column to its widest cell and draws a rule below the head.
+/// The model tests that show what some machine cannot, each once.
+fn notes(parts: &[Part]) -> Vec<&'static str> {
+    let mut notes = Vec::new();
+    for part in parts {
+        if let Part::Played(report) = part {
+            for unseen in report.yardstick.unseen {
+                if !notes.contains(&unseen.shown_by) {
+                    notes.push(unseen.shown_by);
+                }
+            }
+        }
+    }
+    notes
+}
+
+/// The number of the note below the table that says where an unseen control is shown.
+fn mark(cell: &Cell, report: &Report, notes: &[&str]) -> Option<usize> {
+    let shown_by = report.yardstick.shown_by(cell.case, cell.observer)?;
+    let place = notes.iter().position(|note| *note == shown_by);
+    place
+        .filter(|_| cell.without == Seen::Unseen)
+        .map(|index| index + 1)
+}
+
+/// Pads every column to its widest cell, counters to the right, and draws a rule below the head.
 fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(String::len)
-            .max()
-    };
-    let widths: Vec<usize> = (0..HEAD[0].len())
+    let columns = rows.first().map_or(0, Vec::len);
+    let counters = WORDS.len()..columns - 1;
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max();
+    let widths: Vec<usize> = (0..columns)
         .map(|column| width(column).unwrap_or(0))
         .collect();
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if COUNTERS.contains(&column) {
+            if counters.contains(&column) {
                 line.push_str(&format!("{cell:>width$}  "));
             } else {
                 line.push_str(&format!("{cell:<width$}  "));
@@ -139,7 +168,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
-        if number + 1 == HEAD.len() {
+        if number == 1 {
             let rule = widths.iter().map(|width| width + 2).sum::<usize>();
             text.push_str(&"-".repeat(rule - 2));
             text.push('\n');
@@ -148,22 +177,18 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn legend(report: &Report) -> String {
+fn legend(notes: &[&str]) -> String {
     let mut text = String::from(
         "\nstale: the old translation or right was used; fault: refused although the new table allows it;\n\
          fresh: as the new table says, a refusal included",
     );
-    if report.yardstick.unseen.is_empty() {
+    if notes.is_empty() {
         text.push_str(".\n");
     } else {
         text.push_str("; unseen: this emulator cannot show it.\n");
     }
-    for (index, unseen) in report.yardstick.unseen.iter().enumerate() {
-        text.push_str(&format!(
-            "[{}] shown by the model test {}\n",
-            index + 1,
-            unseen.shown_by
-        ));
+    for (index, note) in notes.iter().enumerate() {
+        text.push_str(&format!("[{}] shown by the model test {note}\n", index + 1));
     }
     text
 }
@@ -171,11 +196,16 @@ fn legend(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch;
     use crate::demo::report::tests::right;
+
+    fn render(report: Report) -> String {
+        super::render(arch::ALL[0], &[Part::Played(report)])
+    }
 
     #[test]
     fn every_cell_stands_in_a_row() {
-        let text = render(&right());
+        let text = render(right());
         assert_eq!(
             text.lines().filter(|line| line.ends_with(" ok")).count(),
             18
@@ -191,7 +221,7 @@ mod tests {
 
     #[test]
     fn unseen_entries_are_named_below() {
-        let text = render(&right());
+        let text = render(right());
         assert!(text.contains(
             "[1] shown by the model test promise_09_upgrade_left_out_faults_on_this_cpu"
         ));
@@ -203,8 +233,36 @@ mod tests {
         let mut report = right();
         report.cells[4].with = Seen::Stale;
         report.cells[5].tries = 2;
-        let text = render(&report);
+        let text = render(report);
         assert_eq!(text.matches("WRONG").count(), 1);
         assert!(text.contains("stale (try 2)"));
+    }
+
+    #[test]
+    fn cpus_are_shown_once_and_again_where_something_is_wrong() {
+        let mut second = right();
+        let cell = second
+            .cells
+            .iter_mut()
+            .find(|cell| cell.observer == Observer::OtherCpu);
+        cell.unwrap().with = Seen::Stale;
+        let text = super::render(arch::ALL[0], &[Part::Played(right()), Part::Played(second)]);
+        assert_eq!(
+            text.lines().filter(|line| line.ends_with(" ok")).count(),
+            18 + 6
+        );
+        assert_eq!(text.matches("WRONG").count(), 1);
+        assert_eq!(text.matches("[1] shown by").count(), 1);
+    }
+
+    #[test]
+    fn a_machine_that_was_not_run_says_so_in_its_rows() {
+        let lacking = Part::NotRun {
+            machine: right().machine,
+            why: "QEMU 10.0.2 has no such device".into(),
+        };
+        let text = super::render(arch::ALL[0], &[Part::Played(right()), lacking]);
+        assert_eq!(text.matches("not run\n").count(), Case::ALL.len());
+        assert!(text.contains("IOMMU smmuv3, not run: QEMU 10.0.2 has no such device\n"));
     }
 }

@@ -82,8 +82,14 @@ pub(crate) fn complete(
     packages.sort();
     let stamp = Stamp { packages };
     fs::write(partial.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
-    remove(place)?;
+    // Runs beside this one may be using the old folder: it is away for a moment only.
+    let old = place.with_extension("old");
+    remove(&old)?;
+    if place.exists() {
+        fs::rename(place, &old)?;
+    }
     fs::rename(&partial, place)?;
+    remove(&old)?;
     Ok(stamp)
 }
 

@@ -2,36 +2,15 @@
 
 mod apt;
 mod cache;
+mod missing;
 mod progress;
 pub(crate) mod qemu;
 pub(crate) mod rust_src;
 
 use anyhow::{Result, bail};
 
+pub(crate) use missing::Missing;
 pub(crate) use qemu::Qemu;
-
-/// Something that this machine lacks and that could not be fetched either: one line saying what to install.
-#[derive(Debug)]
-pub(crate) struct Missing {
-    what: &'static str,
-    install: String,
-    cause: anyhow::Error,
-}
-
-impl std::fmt::Display for Missing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The cause may be many lines of another program's; the last one names the trouble.
-        let cause = format!("{:#}", self.cause);
-        let cause = cause.lines().next_back().unwrap_or_default();
-        write!(
-            f,
-            "no {} to be had here ({cause}): {}",
-            self.what, self.install
-        )
-    }
-}
-
-impl std::error::Error for Missing {}
 
 /// Finds or fetches everything and says what will be used.
 pub(crate) fn run(refresh: bool) -> Result<()> {
@@ -50,9 +29,11 @@ pub(crate) fn run(refresh: bool) -> Result<()> {
             Err(error) => missing.push(error.to_string()),
         }
     }
-    match qemu::find_or_fetch() {
-        Ok(qemu) => println!("qemu: {qemu}"),
-        Err(error) => missing.push(error.to_string()),
+    for emulator in qemu::EMULATORS {
+        match qemu::find_or_fetch(emulator) {
+            Ok(qemu) => println!("{}: {qemu}", emulator.program),
+            Err(error) => missing.push(error.to_string()),
+        }
     }
     if !missing.is_empty() {
         bail!("{}", missing.join("\n"));

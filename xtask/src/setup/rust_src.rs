@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Missing, apt, cache, progress};
+use super::missing::Missing;
+use super::{apt, cache, progress};
 use crate::workspace;
 
 /// The bare-metal target of the AArch64 kernel.
@@ -81,7 +82,7 @@ pub(crate) fn find_or_fetch(target: &str) -> Result<Core, Missing> {
     find(target)
         .and_then(|found| found.map_or_else(|| fetched(&release?), Ok))
         .map_err(|cause| Missing {
-            what: "`core` for bare metal",
+            what: "`core` for bare metal".into(),
             install: format!("run `rustup component add rust-src` or `rustup target add {target}`"),
             cause,
         })

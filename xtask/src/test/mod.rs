@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tlb_shootdown_scenarios::Yardstick;
 
-use crate::setup::qemu;
-use crate::{demo, disasm};
+use crate::arch::Architecture;
+use crate::demo::report;
+use crate::{arch, demo, disasm};
 use tally::Tally;
 
 /// Which parts to run; all of them where none is named.
@@ -53,9 +54,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         total.add(tally);
     }
     if !options.on_target && !options.host {
-        total
-            .failed
-            .extend(unproven(&Yardstick::AARCH64_SMMUV3_QEMU, &total.names));
+        for (_, demo) in arch::ALL.into_iter().flat_map(Architecture::demos) {
+            let unproven = unproven(demo.yardstick, &total.names);
+            total.failed.extend(unproven);
+        }
     }
     println!("\n{}", summary.join("\n"));
     for why in &total.skipped {
@@ -97,31 +99,38 @@ fn is_ci() -> bool {
         .is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// Each cell of the demo's table counts as a test.
+/// Each cell of the demo's tables counts as a test.
 fn demo_cells() -> Tally {
-    let report = match qemu::find_or_fetch() {
-        Ok(qemu) => demo::run::boot(&qemu),
-        Err(missing) => Err(missing.into()),
-    };
-    match report {
-        Ok(report) => {
-            print!("{}", demo::table::render(&report));
-            if !report.faults().is_empty() {
-                println!("{}", report.last_words);
-            }
-            let failed = report
-                .faults()
-                .into_iter()
-                .map(|fault| format!("demo: {fault}"))
-                .collect();
-            Tally {
-                passed: report.right(),
-                failed,
-                ..Tally::default()
-            }
+    let mut tally = Tally::default();
+    for arch in arch::ALL {
+        match demo::emulated(arch) {
+            Ok(parts) => tally.add(cells_of(arch, &parts)),
+            Err(error) => tally.failed.push(format!("demo: {}: {error:#}", arch.name)),
         }
-        Err(error) => Tally::failure(format!("demo: {error:#}")),
     }
+    tally
+}
+
+fn cells_of(arch: &Architecture, parts: &[report::Part]) -> Tally {
+    print!("{}", demo::table::render(arch, parts));
+    let mut tally = Tally::default();
+    for part in parts {
+        if let Some(last_words) = part.last_words() {
+            println!("{last_words}");
+        }
+        let faults = part.faults().into_iter();
+        tally
+            .failed
+            .extend(faults.map(|fault| format!("demo: {fault}")));
+        tally.passed += part.right();
+        if part.is_a_stopgap() {
+            let iommu = part.machine().iommu;
+            tally
+                .skipped
+                .push(format!("demo: {} {iommu}: no emulator for it", arch.name));
+        }
+    }
+    tally
 }
 
 /// Each instruction method counts as a test.

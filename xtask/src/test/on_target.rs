@@ -7,41 +7,86 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::setup::{Qemu, qemu};
+use crate::arch::{self, Architecture, Ends, Machine};
+use crate::setup::Qemu;
+use crate::setup::qemu::{self, Feature};
 use crate::test::embedded_test::{self, Test};
 use crate::test::tally::Tally;
-use crate::{kernel, machine, process};
+use crate::{kernel, process};
 
 /// Where a test names no limit. A boot takes a few tenths of a second.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How QEMU ends when the target aborts through semihosting, as a panic does.
-const ABORTED: i32 = 134;
-
 /// How the names of tests end that need the device `iommu-testdev`, which QEMU has from version 11 on.
 const NEEDS_TESTDEV: &str = "_of_a_testdev";
 
-/// Builds and runs every on-target test of AArch64.
+/// Builds and runs every on-target test of every architecture.
 pub(crate) fn run() -> Tally {
-    try_run().unwrap_or_else(|error| Tally::failure(format!("on-target: {error:#}")))
+    let mut tally = Tally::default();
+    for arch in arch::ALL {
+        let of_one = run_arch(arch);
+        tally.add(of_one.unwrap_or_else(|error| {
+            Tally::failure(format!("on-target: {}: {error:#}", arch.name))
+        }));
+    }
+    tally
 }
 
-fn try_run() -> Result<Tally> {
-    let qemu = qemu::find_or_fetch();
+fn run_arch(arch: &'static Architecture) -> Result<Tally> {
+    let qemu = qemu::find_or_fetch(arch.emulator);
     let mut tally = Tally::default();
-    for elf in kernel::build_tests()? {
+    for elf in kernel::build_tests(arch)? {
         let tests = embedded_test::list(&fs::read(&elf)?)
             .with_context(|| format!("in {}", elf.display()))?;
         let binary = binary_name(&elf);
+        let machine = arch.machine_of_tests(&binary).context("no machine")?;
         for test in &tests {
-            let name = format!("aarch64: {binary}: {}", test.name);
-            match &qemu {
-                Ok(qemu) => run_one(qemu, &elf, test, &name, &mut tally)?,
-                Err(missing) => tally.skipped.push(format!("{name}: {missing}")),
-            }
+            let name = format!("{}: {binary}: {}", arch.name, test.name);
+            let image = Image {
+                arch,
+                machine,
+                elf: &elf,
+            };
+            let outcome = match &qemu {
+                Ok(qemu) => run_one(qemu, &image, test)?,
+                Err(missing) => Outcome::Skipped(missing.to_string()),
+            };
+            count(&mut tally, &name, outcome);
         }
     }
     Ok(tally)
+}
+
+/// One test binary and where it is booted.
+struct Image<'a> {
+    arch: &'static Architecture,
+    machine: &'static Machine,
+    elf: &'a Path,
+}
+
+/// What became of one test.
+enum Outcome {
+    Passed,
+    /// Why, and what the machine wrote.
+    Failed(String, String),
+    Skipped(String),
+}
+
+fn count(tally: &mut Tally, name: &str, outcome: Outcome) {
+    match outcome {
+        Outcome::Passed => {
+            println!("test {name} ... ok");
+            tally.passed += 1;
+        }
+        Outcome::Failed(why, output) => {
+            println!("test {name} ... FAILED: {why}\n{output}");
+            tally.failed.push(format!("{name}: {why}"));
+        }
+        Outcome::Skipped(why) => {
+            println!("test {name} ... ignored");
+            tally.skipped.push(format!("{name}: {why}"));
+        }
+    }
 }
 
 /// The test target's name, without the hash that cargo appends.
@@ -52,47 +97,43 @@ fn binary_name(elf: &Path) -> String {
         .to_owned()
 }
 
-fn run_one(qemu: &Qemu, elf: &Path, test: &Test, name: &str, tally: &mut Tally) -> Result<()> {
+fn run_one(qemu: &Qemu, image: &Image<'_>, test: &Test) -> Result<Outcome> {
     if test.ignored {
-        println!("test {name} ... ignored");
-        tally.skipped.push(format!("{name}: marked #[ignore]"));
-        return Ok(());
+        return Ok(Outcome::Skipped("marked #[ignore]".into()));
     }
-    if test.name.ends_with(NEEDS_TESTDEV) && !qemu.has_iommu_testdev {
-        println!("test {name} ... ignored");
-        tally
-            .skipped
-            .push(format!("{name}: this QEMU has no iommu-testdev"));
-        return Ok(());
+    if test.name.ends_with(NEEDS_TESTDEV) && !qemu.has(Feature::IommuTestdev) {
+        return Ok(Outcome::Skipped("this QEMU has no iommu-testdev".into()));
     }
     let address = test.address.to_string();
-    let mut boot = machine::boot(qemu, elf, &["run_addr", &address]);
+    let words = ["run_addr", address.as_str()];
+    let mut boot = match image.arch.boot(image.machine, qemu, image.elf, &words) {
+        Ok(boot) => boot,
+        Err(lacking) => return Ok(Outcome::Skipped(lacking)),
+    };
     let limit = test.timeout.map_or(LIMIT, Duration::from_secs);
     let ended = process::capture(&mut boot, limit)?;
-    match judge(test, ended.status) {
-        Ok(()) => {
-            println!("test {name} ... ok");
-            tally.passed += 1;
-        }
+    Ok(match judge(test, ended.status, image.arch.ends) {
+        Ok(()) => Outcome::Passed,
         Err(why) => {
-            println!("test {name} ... FAILED: {why}");
-            println!("{}\n{}", ended.stdout.trim_end(), ended.stderr.trim_end());
-            tally.failed.push(format!("{name}: {why}"));
+            let output = format!("{}\n{}", ended.stdout.trim_end(), ended.stderr.trim_end());
+            Outcome::Failed(why, output)
         }
-    }
-    Ok(())
+    })
 }
 
 /// `None` is a test that was stopped at its limit.
-fn judge(test: &Test, status: Option<ExitStatus>) -> Result<(), String> {
+fn judge(test: &Test, status: Option<ExitStatus>, ends: Ends) -> Result<(), String> {
     let Some(status) = status else {
         return Err("hung until its time was over".into());
     };
-    match (status.code(), test.should_panic) {
-        (Some(0), false) | (Some(ABORTED), true) => Ok(()),
-        (Some(0), true) => Err("ended well, but had to panic".into()),
-        (Some(ABORTED), false) => Err("panicked".into()),
-        _ => Err(format!("QEMU ended with {status}")),
+    let has_panicked = status.code() == Some(ends.panicked);
+    if status.code() != Some(ends.well) && !has_panicked {
+        return Err(format!("QEMU ended with {status}"));
+    }
+    match (has_panicked, test.should_panic) {
+        (false, false) | (true, true) => Ok(()),
+        (false, true) => Err("ended well, but had to panic".into()),
+        (true, false) => Err("panicked".into()),
     }
 }
 
@@ -113,23 +154,28 @@ mod tests {
         }
     }
 
+    const ENDS: Ends = Ends {
+        well: 0,
+        panicked: 134,
+    };
+
     fn exit(code: i32) -> Option<ExitStatus> {
         Some(ExitStatus::from_raw(code << 8))
     }
 
     #[test]
     fn a_test_passes_by_ending_well_and_a_should_panic_by_panicking() {
-        assert!(judge(&test(false), exit(0)).is_ok());
-        assert!(judge(&test(false), exit(134)).is_err());
-        assert!(judge(&test(true), exit(134)).is_ok());
-        assert!(judge(&test(true), exit(0)).is_err());
+        assert!(judge(&test(false), exit(0), ENDS).is_ok());
+        assert!(judge(&test(false), exit(134), ENDS).is_err());
+        assert!(judge(&test(true), exit(134), ENDS).is_ok());
+        assert!(judge(&test(true), exit(0), ENDS).is_err());
     }
 
     #[test]
     fn a_hang_or_a_broken_qemu_never_passes() {
         for should_panic in [false, true] {
-            assert!(judge(&test(should_panic), None).is_err());
-            assert!(judge(&test(should_panic), exit(1)).is_err());
+            assert!(judge(&test(should_panic), None, ENDS).is_err());
+            assert!(judge(&test(should_panic), exit(1), ENDS).is_err());
         }
     }
 

@@ -53,14 +53,12 @@ impl PrivateApt {
         Ok(apt)
     }
 
-    /// Fetches a package with everything it depends on; the archives, in no order.
-    pub(crate) fn fetch_with_dependencies(&self, package: &str) -> Result<Vec<PathBuf>> {
+    /// Fetches packages with everything they depend on; the archives, in no order.
+    pub(crate) fn fetch_with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let archives = self.folder.join("cache/archives");
         // Whole archives of an interrupted run are taken up again by apt; those of another package must not mix in.
-        self.get(
-            &["-y", "-t", BACKPORTS, "--download-only", "install", package],
-            &self.folder,
-        )?;
+        let install = ["-y", "-t", BACKPORTS, "--download-only", "install"];
+        self.get(&[&install, packages].concat(), &self.folder)?;
         debs_in(&archives)
     }
 

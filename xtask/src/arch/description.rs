@@ -1,0 +1,86 @@
+//! What there is to know of an architecture and of the machines it is emulated on.
+
+use std::process::Command;
+
+use tlb_shootdown_on_model::Broken;
+use tlb_shootdown_scenarios::{Case, Cell, Cost, Failure, Observer, Yardstick};
+
+use crate::setup::Qemu;
+use crate::setup::qemu::Emulator;
+
+/// An architecture with an on-target kernel: everything in which it differs from the others.
+#[derive(Debug)]
+pub(crate) struct Architecture {
+    /// As options and reports name it.
+    pub(crate) name: &'static str,
+    /// Rust's bare-metal target.
+    pub(crate) target: &'static str,
+    /// The package of the kernel and its tests.
+    pub(crate) package: &'static str,
+    /// The QEMU that boots them.
+    pub(crate) emulator: &'static Emulator,
+    /// The machines they run on; the first is for tests that need no particular one.
+    pub(crate) machines: &'static [Machine],
+    /// How words reach a kernel, `run_addr ADDRESS` among them.
+    pub(crate) pass: fn(&mut Command, &[&str]),
+    /// How a kernel ends QEMU.
+    pub(crate) ends: Ends,
+    /// The counters of a cost that the table shows.
+    pub(crate) columns: &'static [Column],
+}
+
+/// The statuses of QEMU that a kernel chooses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    /// All is well.
+    pub(crate) well: i32,
+    /// A panic.
+    pub(crate) panicked: i32,
+}
+
+/// An emulated machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// QEMU's name of the board.
+    pub(crate) board: &'static str,
+    /// The IOMMU, as options and reports name it; tests whose binary is named after it run here.
+    pub(crate) iommu: &'static str,
+    /// What the demo's table calls a device behind that IOMMU.
+    pub(crate) device: &'static str,
+    /// What of the IOMMU is used here, where the name alone does not tell.
+    pub(crate) remark: &'static str,
+    /// The board and its IOMMU as arguments of QEMU; an error says what this QEMU lacks.
+    pub(crate) arguments: fn(&Qemu) -> Result<Vec<&'static str>, String>,
+    /// What the demo has to show on it; `None` for a machine that only tests run on.
+    pub(crate) demo: Option<Demo>,
+}
+
+/// How the demo judges a machine.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    /// What holds of it.
+    pub(crate) yardstick: &'static Yardstick,
+    /// The software model of the same machine.
+    pub(crate) model: Option<Model>,
+}
+
+/// A machine of the software model.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// What holds of it.
+    pub(crate) yardstick: &'static Yardstick,
+    /// Plays every case to every observer.
+    pub(crate) play: fn() -> Played,
+}
+
+/// Every cell, or what failed for a reason that no TLB explains.
+pub(crate) type Played = Result<Vec<Cell>, (Case, Observer, Failure<Broken>)>;
+
+/// A counter in the demo's table.
+#[derive(Debug)]
+pub(crate) struct Column {
+    /// Its title in two lines, so that columns of small numbers stay narrow.
+    pub(crate) title: [&'static str; 2],
+    /// Reads it.
+    pub(crate) count: fn(&Cost) -> u32,
+}
