@@ -47,6 +47,7 @@ extern crate alloc;
 
 mod chooser;
 pub mod cpu;
+mod device_tlb;
 mod ground;
 mod lock;
 pub mod memory;

@@ -4,7 +4,7 @@ use crate::chooser::{Chooser, Temper};
 use crate::cpu::{Cpu, CpuFeatures, CpuPort};
 use crate::ground::Ground;
 use crate::lock::Lock;
-use crate::memory::{Memory, Tables};
+use crate::memory::{Format, Memory, Tables};
 use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
 use crate::world::World;
@@ -70,9 +70,14 @@ impl Model {
         CpuPort::new(self.clone(), index)
     }
 
-    /// A new, empty page table, whose stores are made by this CPU unless another is named.
+    /// A new, empty page table of an AArch64 process.
     pub fn tables(&self) -> Tables {
-        Tables::new(self.clone())
+        Tables::new(self.clone(), Format::Vmsa)
+    }
+
+    /// A new, empty table of host translations for AMD IOMMUs, of four levels.
+    pub fn amd_host_tables(&self) -> Tables {
+        Tables::new(self.clone(), Format::AmdHost)
     }
 
     /// A zeroed frame of `size` bytes, a power of two of at least 4 KiB, aligned to its size. The frame of this size that was

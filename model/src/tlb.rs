@@ -152,6 +152,7 @@ impl Tlb {
             Says::Table(table) if entry.serves(context, va) => Some((
                 *entry,
                 Start {
+                    format: context.root.format,
                     level: entry.from.level + 1,
                     table,
                 },

@@ -1,7 +1,7 @@
 //! Translations that nobody asked for: any mapped page may be walked and cached at any time (Arm ARM D8.2.6).
 
 use crate::memory::Memory;
-use crate::memory::descriptor::{self, Kind, level_shift};
+use crate::memory::descriptor::{Kind, level_shift};
 use crate::memory::walk::Start;
 use crate::world::World;
 use alloc::vec::Vec;
@@ -25,12 +25,17 @@ fn mapped(memory: &Memory, start: Start, base: u64) -> Vec<u64> {
     let mut pages = Vec::new();
     for (at, raw) in memory.frames.written(start.table, 0x1000) {
         let va = base | ((at - start.table) / 8) << level_shift(start.level);
-        match descriptor::decode(start.level, raw) {
+        match start.format.decode(start.level, raw) {
             Kind::Invalid => {}
             Kind::Leaf(_) => pages.push(va),
             Kind::Table(table) => {
                 let level = start.level + 1;
-                pages.extend(mapped(memory, Start { level, table }, va));
+                let below = Start {
+                    level,
+                    table,
+                    ..start
+                };
+                pages.extend(mapped(memory, below, va));
             }
         }
     }

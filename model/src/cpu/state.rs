@@ -1,5 +1,6 @@
 //! What one CPU holds: its TLB, its stores under way, and what it has issued and not completed.
 
+use crate::memory::Format;
 use crate::memory::StoreBuffer;
 use crate::memory::walk::Start;
 use crate::tlb::{Context, Regime, Scope, Tlb};
@@ -87,7 +88,11 @@ impl Cpu {
             regime: Regime::El1,
             asid: self.asid,
             private: false,
-            root: Start { level: 0, table },
+            root: Start {
+                format: Format::Vmsa,
+                level: 0,
+                table,
+            },
         })
     }
 

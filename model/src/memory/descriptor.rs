@@ -28,6 +28,31 @@ pub enum Rights {
     ReadWrite,
 }
 
+/// How a page is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The frame.
+    pub pa: u64,
+    /// What may be done.
+    pub rights: Rights,
+    /// Level of the leaf entry: 3 for 4 KiB, 2 for 2 MiB, 1 for 1 GiB.
+    pub level: u8,
+    /// Shared by all address spaces (nG clear), where the format knows such pages.
+    pub global: bool,
+}
+
+impl Mapping {
+    /// A 4 KiB page of one address space.
+    pub const fn page(pa: u64, rights: Rights) -> Self {
+        Self {
+            pa,
+            rights,
+            level: 3,
+            global: false,
+        }
+    }
+}
+
 /// A descriptor taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -81,5 +106,23 @@ fn leaf(level: u8, raw: u64) -> Leaf {
         accessed: raw & ACCESSED != 0,
         global: raw & NOT_GLOBAL == 0,
         shift: shift + widened,
+    }
+}
+
+pub(super) fn leaf_of(mapping: &Mapping) -> u64 {
+    let kind = if mapping.level == 3 { TABLE_OR_PAGE } else { 0 };
+    let tagged = if mapping.global { 0 } else { NOT_GLOBAL };
+    let raw = mapping.pa | VALID | kind | USER | INNER_SHAREABLE | ACCESSED | tagged;
+    permit(raw, mapping.rights)
+}
+
+pub(super) fn table_of(next: u64) -> u64 {
+    next | VALID | TABLE_OR_PAGE
+}
+
+pub(super) fn permit(raw: u64, rights: Rights) -> u64 {
+    match rights {
+        Rights::ReadOnly => raw | READ_ONLY,
+        Rights::ReadWrite => raw & !READ_ONLY,
     }
 }

@@ -1,16 +1,20 @@
 //! Physical memory: frames with owners, and blocks that a driver shares with a device.
 
+mod amd_host;
 mod block;
 pub mod descriptor;
+mod format;
 mod frames;
 mod store_buffer;
 mod tables;
 pub(crate) mod walk;
 
 pub(crate) use block::Block;
+pub use descriptor::Mapping;
+pub(crate) use format::Format;
 pub(crate) use frames::{Frames, Owner};
 pub(crate) use store_buffer::StoreBuffer;
-pub use tables::{Mapping, Tables};
+pub use tables::Tables;
 
 use alloc::vec::Vec;
 use core::ptr::NonNull;

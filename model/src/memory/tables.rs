@@ -1,58 +1,26 @@
 //! A page table as a kernel under test keeps it: real descriptors, stored by a CPU.
 
-use super::descriptor::{
-    ACCESSED, INNER_SHAREABLE, Kind, NOT_GLOBAL, READ_ONLY, Rights, TABLE_OR_PAGE, USER, VALID,
-    decode, level_shift,
-};
+use super::descriptor::{Kind, Mapping, Rights, level_shift};
+use super::format::Format;
 use crate::model::Model;
 use alloc::vec::Vec;
 
-/// A table of four levels, 4 KiB granule, 48 bits. Its edits store descriptors and invalidate nothing.
+/// A table of four levels, 4 KiB pages, 48 bits. Its edits store descriptors and invalidate nothing.
 #[derive(Clone, Debug)]
 pub struct Tables {
     model: Model,
+    format: Format,
     root: u64,
 }
 
-/// How a page is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// The frame.
-    pub pa: u64,
-    /// What may be done.
-    pub rights: Rights,
-    /// Level of the leaf entry: 3 for 4 KiB, 2 for 2 MiB, 1 for 1 GiB.
-    pub level: u8,
-    /// Shared by all address spaces (nG clear).
-    pub global: bool,
-}
-
-impl Mapping {
-    /// A 4 KiB page of one address space.
-    pub const fn page(pa: u64, rights: Rights) -> Self {
-        Self {
-            pa,
-            rights,
-            level: 3,
-            global: false,
-        }
-    }
-
-    fn descriptor(&self) -> u64 {
-        let kind = if self.level == 3 { TABLE_OR_PAGE } else { 0 };
-        let rights = match self.rights {
-            Rights::ReadOnly => READ_ONLY,
-            Rights::ReadWrite => 0,
-        };
-        let tagged = if self.global { 0 } else { NOT_GLOBAL };
-        self.pa | VALID | kind | USER | rights | INNER_SHAREABLE | ACCESSED | tagged
-    }
-}
-
 impl Tables {
-    pub(crate) fn new(model: Model) -> Self {
+    pub(crate) fn new(model: Model, format: Format) -> Self {
         let root = model.allocate(0x1000);
-        Self { model, root }
+        Self {
+            model,
+            format,
+            root,
+        }
     }
 
     /// The physical address of the root.
@@ -65,13 +33,13 @@ impl Tables {
         let mut table = self.root;
         for level in 0..mapping.level {
             let at = slot(table, level, va);
-            table = match decode(level, self.load(at)) {
+            table = match self.format.decode(level, self.load(at)) {
                 Kind::Table(next) => next,
-                _ => self.hang_table(cpu, at),
+                _ => self.hang_table(cpu, level, at),
             };
         }
         let at = slot(table, mapping.level, va);
-        self.edit(cpu, at, mapping.descriptor(), va, mapping.level);
+        self.edit(cpu, at, self.format.leaf(&mapping), va, mapping.level);
     }
 
     /// Changes what an existing page allows.
@@ -80,10 +48,7 @@ impl Tables {
     /// Where the page is not mapped.
     pub fn protect(&self, cpu: usize, va: u64, rights: Rights) {
         let (at, level, old) = self.leaf(va).expect("the page is mapped");
-        let new = match rights {
-            Rights::ReadOnly => old | READ_ONLY,
-            Rights::ReadWrite => old & !READ_ONLY,
-        };
+        let new = self.format.permit(old, rights);
         self.edit(cpu, at, new, va, level);
     }
 
@@ -91,7 +56,7 @@ impl Tables {
     pub fn unmap(&self, cpu: usize, va: u64) -> Option<u64> {
         let (at, level, old) = self.leaf(va)?;
         self.edit(cpu, at, 0, va, level);
-        match decode(level, old) {
+        match self.format.decode(level, old) {
             Kind::Leaf(leaf) => Some(leaf.pa),
             _ => None,
         }
@@ -118,7 +83,7 @@ impl Tables {
         };
         let at = slot(table, level, va);
         let raw = self.load(at);
-        matches!(decode(level, raw), Kind::Leaf(_)).then_some((at, level, raw))
+        matches!(self.format.decode(level, raw), Kind::Leaf(_)).then_some((at, level, raw))
     }
 
     /// Every table entry on the way: where it is, its level, and the table it leads to.
@@ -127,7 +92,7 @@ impl Tables {
         let mut table = self.root;
         for level in 0..3 {
             let at = slot(table, level, va);
-            let Kind::Table(next) = decode(level, self.load(at)) else {
+            let Kind::Table(next) = self.format.decode(level, self.load(at)) else {
                 break;
             };
             path.push((at, level, next));
@@ -136,9 +101,9 @@ impl Tables {
         path
     }
 
-    fn hang_table(&self, cpu: usize, at: u64) -> u64 {
+    fn hang_table(&self, cpu: usize, level: u8, at: u64) -> u64 {
         let table = self.model.allocate(0x1000);
-        let raw = table | VALID | TABLE_OR_PAGE;
+        let raw = self.format.table(level, table);
         self.model.with(|world| world.store(cpu, at, raw));
         table
     }

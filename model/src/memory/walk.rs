@@ -1,11 +1,13 @@
-//! The walk through the tables, as a CPU's or an SMMU's walker does it.
+//! The walk through the tables, as a CPU's or an IOMMU's walker does it.
 
-use super::descriptor::{self, Kind, Leaf, level_shift};
+use super::descriptor::{Kind, Leaf, level_shift};
+use super::format::Format;
 use alloc::vec::Vec;
 
 /// Where a walk begins: at the root, or at a table that a walk cache remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
+    pub(crate) format: Format,
     pub(crate) level: u8,
     pub(crate) table: u64,
 }
@@ -40,7 +42,7 @@ pub(crate) fn walk(start: Start, va: u64, mut read: impl FnMut(u64) -> Option<u6
         let at = table + index * 8;
         let Some(raw) = read(at) else { return found };
         let step = Step { level, at, raw };
-        match descriptor::decode(level, raw) {
+        match start.format.decode(level, raw) {
             Kind::Invalid => return found,
             Kind::Leaf(leaf) => {
                 found.leaf = Some((step, leaf));

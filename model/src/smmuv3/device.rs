@@ -1,7 +1,7 @@
 //! A device behind the SMMU that reads and writes memory by the process's addresses.
 
-use super::atc::Atc;
 use super::command::AtcInv;
+use crate::device_tlb::Atc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -55,7 +55,8 @@ impl Device {
         if !self.options.ats || beyond || inv.size < u32::from(self.options.stu) {
             return Vec::new();
         }
-        let dropped = self.atc.invalidate(inv.ssid, inv.first, inv.last);
+        let reached = |ssid| inv.ssid.is_none() || ssid == inv.ssid;
+        let dropped = self.atc.invalidate(reached, inv.first, inv.last);
         if self.options.refills {
             dropped
         } else {

@@ -4,7 +4,6 @@
 //! means nothing, and completion is the consumption of a CMD_SYNC.
 
 mod access;
-mod atc;
 mod command;
 mod config;
 mod device;

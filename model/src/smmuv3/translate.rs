@@ -5,6 +5,7 @@ use super::event;
 use super::request::{Outcome, Refused, Request};
 use super::smmu::Smmu;
 use crate::ground::Ground;
+use crate::memory::Format;
 use crate::memory::descriptor::{Leaf, Rights};
 use crate::memory::walk::{Start, walk};
 use crate::oracle::{Holder, Violation};
@@ -179,6 +180,7 @@ fn context(ste: &Ste, cd: &Cd, input_bits: u32) -> Context {
         asid: cd.asid,
         private: cd.private_asid,
         root: Start {
+            format: Format::Vmsa,
             level,
             table: cd.root,
         },

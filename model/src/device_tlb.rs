@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 /// One translation that an IOMMU handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
-    ssid: Option<u32>,
+    pasid: Option<u32>,
     entry: Entry,
 }
 
@@ -18,9 +18,9 @@ pub(crate) struct Atc {
 }
 
 impl Atc {
-    pub(super) fn leaf(&self, ssid: Option<u32>, va: u64) -> Option<(Entry, Leaf)> {
+    pub(crate) fn leaf(&self, pasid: Option<u32>, va: u64) -> Option<(Entry, Leaf)> {
         let serves =
-            |held: &&Held| held.ssid == ssid && held.entry.va <= va && va <= held.entry.last();
+            |held: &&Held| held.pasid == pasid && held.entry.va <= va && va <= held.entry.last();
         let held = self.held.iter().find(serves)?;
         match held.entry.says {
             Says::Leaf(leaf) => Some((held.entry, leaf)),
@@ -28,35 +28,33 @@ impl Atc {
         }
     }
 
-    pub(super) fn fill(&mut self, ssid: Option<u32>, entry: Entry) {
-        if self.leaf(ssid, entry.va).is_none() {
-            self.held.push(Held { ssid, entry });
+    pub(crate) fn fill(&mut self, pasid: Option<u32>, entry: Entry) {
+        if self.leaf(pasid, entry.va).is_none() {
+            self.held.push(Held { pasid, entry });
         }
     }
 
-    /// Drops what lies in the range, of one PASID or of all, and says what it was.
-    pub(super) fn invalidate(
+    /// Drops what lies in the range, of the PASIDs that are reached, and says what it was.
+    pub(crate) fn invalidate(
         &mut self,
-        ssid: Option<u32>,
+        reaches: impl Fn(Option<u32>) -> bool,
         first: u64,
         last: u64,
     ) -> Vec<(Option<u32>, u64)> {
         let hit = |held: &Held| {
-            (ssid.is_none() || held.ssid == ssid)
-                && held.entry.va <= last
-                && first <= held.entry.last()
+            reaches(held.pasid) && held.entry.va <= last && first <= held.entry.last()
         };
         let dropped = self.held.iter().filter(|held| hit(held));
-        let dropped = dropped.map(|held| (held.ssid, held.entry.va)).collect();
+        let dropped = dropped.map(|held| (held.pasid, held.entry.va)).collect();
         self.held.retain(|held| !hit(held));
         dropped
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.held.clear();
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.held.iter().map(|held| &held.entry)
     }
 }
