@@ -4,8 +4,47 @@
 //! D24.2 (identification registers), each put together by hand; and, where the instruction has a mnemonic that no
 //! identification register needs, LLVM's assembler, to which the check gives that mnemonic.
 
+use super::methods::Method;
+use super::set::{Literal, Set};
+use crate::setup::rust_src;
+
+/// AArch64's instructions.
+pub(super) static SET: Set = Set {
+    arch: "aarch64",
+    target: rust_src::AARCH64,
+    literals,
+    ret: &0xd65f_03c0_u32.to_le_bytes(),
+    length_of_move: |_| None,
+    directive: ".arch_extension tlb-rmi",
+    mnemonic,
+};
+
+fn literals() -> Vec<Literal> {
+    let literal = |(name, word): (_, u32)| Literal {
+        name,
+        code: word.to_le_bytes().map(Into::into).to_vec(),
+        registers: &[],
+        may_move: false,
+    };
+    WORDS.map(literal).into()
+}
+
+/// Where the method's name alone tells it; the operand is `x0`.
+fn mnemonic(method: &Method) -> Option<String> {
+    let operand = if method.arguments.is_empty() {
+        ""
+    } else {
+        ", x0"
+    };
+    match method.name.split_once('_') {
+        Some((operation @ ("dsb" | "tlbi"), kind)) => Some(format!("{operation} {kind}{operand}")),
+        None if method.name == "isb" => Some("isb".into()),
+        _ => None,
+    }
+}
+
 /// The name of a method and its machine word, operand or result in `x0`.
-pub(super) const WORDS: [(&str, u32); 29] = [
+const WORDS: [(&str, u32); 29] = [
     // DSB: 1101_0101_0000_0011_0011 CRm 1 00 11111; CRm is ISHST 1010, NSHST 0110, ISH 1011, NSH 0111.
     ("dsb_ishst", 0xd503_3a9f),
     ("dsb_nshst", 0xd503_369f),
@@ -39,3 +78,29 @@ pub(super) const WORDS: [(&str, u32); 29] = [
     ("id_aa64mmfr2", 0xd538_0740),
     ("id_aa64isar0", 0xd538_0600),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_mnemonics_of_barriers_and_invalidations() {
+        let method = |name: &str, arguments: &[(&str, &str)]| Method {
+            name: name.into(),
+            arguments: arguments
+                .iter()
+                .map(|(name, kind)| (name.to_string(), kind.to_string()))
+                .collect(),
+            result: None,
+        };
+        let told = |method: Method| mnemonic(&method);
+        assert_eq!(told(method("dsb_ish", &[])).as_deref(), Some("dsb ish"));
+        let operand = [("operand", "u64")];
+        assert_eq!(
+            told(method("tlbi_vae1is", &operand)).as_deref(),
+            Some("tlbi vae1is, x0")
+        );
+        assert_eq!(told(method("isb", &[])).as_deref(), Some("isb"));
+        assert_eq!(told(method("midr", &[])), None);
+    }
+}

@@ -1,27 +1,13 @@
 //! The methods of an architecture's `Instructions` trait, read from its source so that none can be forgotten.
 
-/// One method: its name and the form of its instruction.
+/// One method, as its declaration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Method {
     pub(super) name: String,
-    /// Whether it takes the instruction's operand.
-    pub(super) takes_operand: bool,
-    /// Whether it gives the instruction's result.
-    pub(super) gives_value: bool,
-}
-
-impl Method {
-    /// The instruction in assembly, where the name alone tells it; the operand is `x0`.
-    pub(super) fn mnemonic(&self) -> Option<String> {
-        let operand = if self.takes_operand { ", x0" } else { "" };
-        match self.name.split_once('_') {
-            Some((operation @ ("dsb" | "tlbi"), kind)) => {
-                Some(format!("{operation} {kind}{operand}"))
-            }
-            None if self.name == "isb" => Some("isb".into()),
-            _ => None,
-        }
-    }
+    /// Name and type of each argument.
+    pub(super) arguments: Vec<(String, String)>,
+    /// The type of its result.
+    pub(super) result: Option<String>,
 }
 
 /// Reads `fn name(&self, ...)` out of the trait's source.
@@ -31,20 +17,26 @@ pub(super) fn parse(source: &str) -> Vec<Method> {
         .map_or("", |(_, rest)| rest);
     // rustfmt puts the brace that ends an item at the beginning of its line.
     let within = within.split_once("\n}").map_or(within, |(body, _)| body);
-    within.split(';').filter_map(parse_one).collect()
-}
-
-fn parse_one(item: &str) -> Option<Method> {
-    let signature = item
+    let code = within
         .lines()
         .map(str::trim)
-        .find_map(|line| line.strip_prefix("fn "))?;
-    let (name, rest) = signature.split_once('(')?;
+        .filter(|line| !line.starts_with("//"));
+    let code = code.collect::<Vec<_>>().join(" ");
+    code.split("fn ").skip(1).filter_map(parse_one).collect()
+}
+
+fn parse_one(declaration: &str) -> Option<Method> {
+    let (name, rest) = declaration.split_once('(')?;
     let (arguments, result) = rest.split_once(')')?;
+    let arguments = arguments
+        .split(',')
+        .filter_map(|argument| argument.split_once(':'))
+        .map(|(name, kind)| (name.trim().to_owned(), kind.trim().to_owned()));
+    let result = result.split_once("->").map(|(_, kind)| kind);
     Some(Method {
         name: name.to_owned(),
-        takes_operand: arguments.contains(','),
-        gives_value: result.contains("->"),
+        arguments: arguments.collect(),
+        result: result.map(|kind| kind.trim().trim_end_matches(';').to_owned()),
     })
 }
 
@@ -54,14 +46,16 @@ mod tests {
 
     #[test]
     fn reads_the_methods_of_the_trait_alone() {
-        let source = "fn outside(&self);\npub unsafe trait Instructions: Sync {\n    /// DSB ISH; done.\n    \
-                      fn dsb_ish(&self);\n\n    /// TLBI.\n    fn tlbi_vae1is(&self, operand: u64);\n    \
-                      fn midr(&self) -> u64;\n}\nfn after(&self);\n";
+        let source = "fn outside(&self);\npub unsafe trait Instructions: Sync {\n    /// DSB ISH; fn of none.\n    \
+                      fn dsb_ish(&self);\n\n    /// INVPCID.\n    fn invpcid(\n        &self,\n        kind: u64,\n        \
+                      descriptor: [u64; 2],\n    );\n    fn midr(&self) -> u64;\n}\nfn after(&self);\n";
         let methods = parse(source);
         let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
-        assert_eq!(names, ["dsb_ish", "tlbi_vae1is", "midr"]);
-        assert_eq!(methods[1].mnemonic().as_deref(), Some("tlbi vae1is, x0"));
-        assert_eq!(methods[0].mnemonic().as_deref(), Some("dsb ish"));
-        assert!(methods[2].gives_value && methods[2].mnemonic().is_none());
+        assert_eq!(names, ["dsb_ish", "invpcid", "midr"]);
+        let argument = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
+        let expected = [argument("kind", "u64"), argument("descriptor", "[u64; 2]")];
+        assert_eq!(methods[1].arguments, expected);
+        assert_eq!(methods[2].result.as_deref(), Some("u64"));
+        assert_eq!(methods[0].result, None);
     }
 }

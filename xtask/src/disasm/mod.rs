@@ -1,8 +1,10 @@
-//! The machine words that the instruction methods compile to, compared with literals from the manual.
+//! The machine code that the instruction methods compile to, compared with literals from the manuals.
 
 mod aarch64_words;
+mod judge;
 mod methods;
 mod probe;
+mod set;
 
 use std::fs;
 use std::process::ExitCode;
@@ -10,74 +12,49 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::workspace;
-use aarch64_words::WORDS;
-use methods::Method;
-use probe::{METHOD, MNEMONIC, Words};
+use set::Set;
 
-/// The trait whose methods are compared.
-const TRAIT: &str = "src/arch/aarch64/instructions/mod.rs";
-
-/// RET, which ends every function.
-const RET: u32 = 0xd65f_03c0;
+/// The architectures whose methods are compared.
+static SETS: [&Set; 1] = [&aarch64_words::SET];
 
 /// One method and whether it is the instruction of its name.
 pub(crate) struct Finding {
-    /// The method.
+    /// The architecture and the method.
     pub(crate) name: String,
     /// What is wrong with it.
     pub(crate) verdict: Result<(), String>,
 }
 
-/// Builds every method and compares its words.
+/// Builds every method and compares its code.
 pub(crate) fn compare() -> Result<Vec<Finding>> {
-    let source = fs::read_to_string(workspace::root().join(TRAIT)).context(TRAIT)?;
-    let methods = methods::parse(&source);
-    if methods.is_empty() {
-        bail!("{TRAIT} declares no method");
-    }
-    let built = probe::build(&methods)?;
-    let mut findings: Vec<_> = methods
-        .iter()
-        .map(|method| Finding {
-            name: method.name.clone(),
-            verdict: judge(method, &WORDS, &built),
-        })
-        .collect();
-    for (name, _) in WORDS {
-        if !methods.iter().any(|method| method.name == name) {
-            let verdict = Err("a literal without a method".into());
-            findings.push(Finding {
-                name: name.into(),
-                verdict,
-            });
-        }
+    let mut findings = Vec::new();
+    for set in SETS {
+        findings.extend(compare_set(set)?);
     }
     Ok(findings)
 }
 
-/// Exactly the literal and a return; and the literal is what the assembler makes of the mnemonic.
-fn judge(method: &Method, literals: &[(&str, u32)], built: &Words) -> Result<(), String> {
-    let Method { name, .. } = method;
-    let Some((_, literal)) = literals.iter().find(|(known, _)| known == name) else {
-        return Err("a method without a literal".into());
+fn compare_set(set: &Set) -> Result<Vec<Finding>> {
+    let declared = format!("src/arch/{}/instructions/mod.rs", set.arch);
+    let source = fs::read_to_string(workspace::root().join(&declared));
+    let methods = methods::parse(&source.with_context(|| declared.clone())?);
+    if methods.is_empty() {
+        bail!("{declared} declares no method");
+    }
+    let literals = (set.literals)();
+    let built = probe::build(set, &methods, &literals)?;
+    let finding = |name: &str, verdict| Finding {
+        name: format!("{} {name}", set.arch),
+        verdict,
     };
-    let code = built.get(&format!("{METHOD}{name}")).ok_or("not built")?;
-    if code != &[*literal, RET] {
-        return Err(format!(
-            "{literal:08x} and a return expected, {code:08x?} built"
-        ));
-    }
-    if let Some(mnemonic) = method.mnemonic() {
-        let assembled = built
-            .get(&format!("{MNEMONIC}{name}"))
-            .ok_or("not assembled")?;
-        if assembled != &[*literal] {
-            return Err(format!(
-                "the literal is {literal:08x}, `{mnemonic}` {assembled:08x?}"
-            ));
-        }
-    }
-    Ok(())
+    let judged = methods
+        .iter()
+        .map(|method| finding(&method.name, judge::judge(set, method, &literals, &built)));
+    let unused = literals
+        .iter()
+        .filter(|literal| methods.iter().all(|method| method.name != literal.name))
+        .map(|literal| finding(literal.name, Err("a literal without a method".into())));
+    Ok(judged.chain(unused).collect())
 }
 
 /// The check as a command of its own.
@@ -93,39 +70,4 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
     }
     Ok(code)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn built(method: &[u32], mnemonic: u32) -> Words {
-        let methods = (format!("{METHOD}dsb_ish"), method.to_vec());
-        [methods, (format!("{MNEMONIC}dsb_ish"), vec![mnemonic])].into()
-    }
-
-    fn dsb_ish() -> Method {
-        Method {
-            name: "dsb_ish".into(),
-            takes_operand: false,
-            gives_value: false,
-        }
-    }
-
-    #[test]
-    fn only_the_word_and_a_return_pass() {
-        let literals = [("dsb_ish", 0xd503_3b9f)];
-        let verdict = |code: &[u32]| judge(&dsb_ish(), &literals, &built(code, 0xd503_3b9f));
-        assert_eq!(verdict(&[0xd503_3b9f, 0xd65f_03c0]), Ok(()));
-        assert!(verdict(&[0xd503_3a9f, 0xd65f_03c0]).is_err());
-        assert!(verdict(&[0xd65f_03c0]).is_err());
-        assert!(verdict(&[0xd503_3b9f, 0xd503_3fdf, 0xd65f_03c0]).is_err());
-    }
-
-    #[test]
-    fn a_wrong_or_missing_literal_does_not_pass() {
-        let words = built(&[0xd503_3a9f, 0xd65f_03c0], 0xd503_3b9f);
-        assert!(judge(&dsb_ish(), &[("dsb_ish", 0xd503_3a9f)], &words).is_err());
-        assert!(judge(&dsb_ish(), &[("isb", 0xd503_3fdf)], &words).is_err());
-    }
 }
