@@ -72,12 +72,22 @@ impl Model {
 
     /// A new, empty page table of an AArch64 process.
     pub fn tables(&self) -> Tables {
-        Tables::new(self.clone(), Format::Vmsa)
+        Tables::new(self.clone(), Format::Vmsa, 0)
+    }
+
+    /// A new, empty page table of an x86-64 process, of four levels.
+    pub fn x86_tables(&self) -> Tables {
+        Tables::new(self.clone(), Format::X86, 0)
+    }
+
+    /// The same with five levels (LA57).
+    pub fn x86_la57_tables(&self) -> Tables {
+        Tables::new(self.clone(), Format::X86, -1)
     }
 
     /// A new, empty table of host translations for AMD IOMMUs, of four levels.
     pub fn amd_host_tables(&self) -> Tables {
-        Tables::new(self.clone(), Format::AmdHost)
+        Tables::new(self.clone(), Format::AmdHost, 0)
     }
 
     /// A zeroed frame of `size` bytes, a power of two of at least 4 KiB, aligned to its size. The frame of this size that was

@@ -19,7 +19,8 @@ pub(crate) enum Regime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) regime: Regime,
-    pub(crate) asid: u16,
+    /// An ASID, a PCID, or a PASID.
+    pub(crate) asid: u32,
     /// An SMMU context with ASET = 1: broadcasts by ASID need not reach it (SMMUv3 3.17).
     pub(crate) private: bool,
     /// The table that walks start from.
@@ -79,7 +80,7 @@ pub(crate) enum Scope {
     /// Every entry of one regime.
     Regime(Regime),
     /// Entries of one ASID; global ones stay.
-    Asid(Regime, u16),
+    Asid(Regime, u32),
     /// Entries by address.
     Addresses(Addresses),
 }
@@ -89,14 +90,14 @@ pub(crate) enum Scope {
 pub(crate) struct Addresses {
     pub(crate) regime: Regime,
     /// Nothing: of every ASID.
-    pub(crate) asid: Option<u16>,
+    pub(crate) asid: Option<u32>,
     pub(crate) first: u64,
     /// The last byte.
     pub(crate) last: u64,
     /// Walk caches stay.
     pub(crate) leaf_only: bool,
     /// The level hint. Leaf entries of other levels stay, and so do tables that no leaf of that level hangs under.
-    pub(crate) level: Option<u8>,
+    pub(crate) level: Option<i8>,
 }
 
 impl Addresses {

@@ -13,7 +13,7 @@ pub(crate) fn by_address(
     every_asid: bool,
     features: &CpuFeatures,
 ) -> Option<Scope> {
-    let asid = (operand >> 48) as u16;
+    let asid = (operand >> 48) as u32;
     let hint = operand >> 44 & 0xf;
     if (every_asid && asid != 0) || (!features.ttl && hint != 0) {
         return None;
@@ -22,7 +22,7 @@ pub(crate) fn by_address(
     let va = sign_extend(operand << 12, 55);
     let level = match (hint >> 2, hint & 0b11) {
         (0, _) | (GRANULE_4K, 0) => None,
-        (GRANULE_4K, level) => Some(level as u8),
+        (GRANULE_4K, level) => Some(level as i8),
         // A hint of another granule is a wrong hint: nothing is bound to go.
         _ => return None,
     };
@@ -43,7 +43,7 @@ pub(crate) fn by_range(
     every_asid: bool,
     features: &CpuFeatures,
 ) -> Option<Scope> {
-    let asid = (operand >> 48) as u16;
+    let asid = (operand >> 48) as u32;
     let (tg, scale) = (operand >> 46 & 0b11, operand >> 44 & 0b11);
     let (num, ttl) = (operand >> 39 & 0x1f, operand >> 37 & 0b11);
     if !features.range || tg != GRANULE_4K || (every_asid && asid != 0) {
@@ -66,13 +66,13 @@ pub(crate) fn by_range(
         first,
         last: first.saturating_add(pages * 0x1000 - 1),
         leaf_only,
-        level: (ttl != 0).then_some(ttl as u8),
+        level: (ttl != 0).then_some(ttl as i8),
     }))
 }
 
 /// By ASID: ASID 63:48, the rest RES0.
 pub(crate) fn by_asid(operand: u64) -> Option<Scope> {
-    let asid = (operand >> 48) as u16;
+    let asid = (operand >> 48) as u32;
     (operand << 16 == 0).then_some(Scope::Asid(Regime::El1, asid))
 }
 

@@ -86,7 +86,7 @@ impl Cpu {
         };
         root.map(|table| Context {
             regime: Regime::El1,
-            asid: self.asid,
+            asid: self.asid.into(),
             private: false,
             root: Start {
                 format: Format::Vmsa,

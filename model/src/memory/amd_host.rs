@@ -16,13 +16,13 @@ const READ: u64 = 1 << 61;
 const WRITE: u64 = 1 << 62;
 
 /// AMD counts levels from the pages upwards, and the root of four levels is level 4.
-const fn amd_level(level: u8) -> u64 {
-    4 - level as u64
+const fn amd_level(level: i8) -> u64 {
+    (4 - level) as u64
 }
 
 /// Decodes an entry. What a driver has no reason to build is a fault here: skipped levels, directories that restrict, pages that
 /// cannot be read, pages of 512 GiB, and sizes other than a level's.
-pub(super) fn decode(level: u8, raw: u64) -> Kind {
+pub(super) fn decode(level: i8, raw: u64) -> Kind {
     let next = (raw & NEXT_LEVEL) >> 9;
     if raw & PRESENT == 0 || raw & READ == 0 {
         return Kind::Invalid;
@@ -56,7 +56,7 @@ pub(super) fn leaf_of(mapping: &Mapping) -> u64 {
     permit(mapping.pa | PRESENT, mapping.rights)
 }
 
-pub(super) fn table_of(level: u8, next: u64) -> u64 {
+pub(super) fn table_of(level: i8, next: u64) -> u64 {
     next | PRESENT | (amd_level(level) - 1) << 9 | READ | WRITE
 }
 

@@ -37,7 +37,7 @@ pub struct Mapping {
     pub rights: Rights,
     /// Level of the leaf entry: 3 for 4 KiB, 2 for 2 MiB, 1 for 1 GiB.
     pub level: u8,
-    /// Shared by all address spaces (nG clear), where the format knows such pages.
+    /// Shared by all address spaces (nG clear, G set), where the format knows such pages.
     pub global: bool,
 }
 
@@ -74,24 +74,24 @@ pub(crate) struct Leaf {
 }
 
 /// log2 of the bytes that one entry of a level covers.
-pub(crate) const fn level_shift(level: u8) -> u8 {
-    39 - 9 * level
+pub(crate) const fn level_shift(level: i8) -> u8 {
+    (39 - 9 * level) as u8
 }
 
 /// Decodes the descriptor `raw` of this level.
-pub(crate) fn decode(level: u8, raw: u64) -> Kind {
+pub(crate) fn decode(level: i8, raw: u64) -> Kind {
     if raw & VALID == 0 {
         return Kind::Invalid;
     }
     match (level, raw & TABLE_OR_PAGE != 0) {
-        (0..=2, true) => Kind::Table(raw & ADDRESS),
+        (..=2, true) => Kind::Table(raw & ADDRESS),
         // A block at level 0 needs FEAT_LPA2; 0b01 at level 3 is reserved: both are faults.
-        (0, false) | (3, false) => Kind::Invalid,
+        (..=0, false) | (3, false) => Kind::Invalid,
         _ => Kind::Leaf(leaf(level, raw)),
     }
 }
 
-fn leaf(level: u8, raw: u64) -> Leaf {
+fn leaf(level: i8, raw: u64) -> Leaf {
     let shift = level_shift(level);
     // Arm ARM D8.7.1, 4 KiB granule: 16 entries at levels 2 and 3, 16 at level 1.
     let widened = if raw & CONTIGUOUS != 0 { 4 } else { 0 };

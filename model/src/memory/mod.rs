@@ -8,6 +8,7 @@ mod frames;
 mod store_buffer;
 mod tables;
 pub(crate) mod walk;
+pub mod x86_64;
 
 pub(crate) use block::Block;
 pub use descriptor::Mapping;

@@ -5,20 +5,23 @@ use super::format::Format;
 use crate::model::Model;
 use alloc::vec::Vec;
 
-/// A table of four levels, 4 KiB pages, 48 bits. Its edits store descriptors and invalidate nothing.
+/// A table of 4 KiB pages, with four levels for 48 bits or five for 57. Its edits store descriptors and invalidate nothing.
 #[derive(Clone, Debug)]
 pub struct Tables {
     model: Model,
     format: Format,
+    /// The root's level.
+    top: i8,
     root: u64,
 }
 
 impl Tables {
-    pub(crate) fn new(model: Model, format: Format) -> Self {
+    pub(crate) fn new(model: Model, format: Format, top: i8) -> Self {
         let root = model.allocate(0x1000);
         Self {
             model,
             format,
+            top,
             root,
         }
     }
@@ -31,15 +34,16 @@ impl Tables {
     /// Maps a page, making the tables on the way. All stores are made by `cpu`.
     pub fn map(&self, cpu: usize, va: u64, mapping: Mapping) {
         let mut table = self.root;
-        for level in 0..mapping.level {
+        let last = mapping.level as i8;
+        for level in self.top..last {
             let at = slot(table, level, va);
             table = match self.format.decode(level, self.load(at)) {
                 Kind::Table(next) => next,
                 _ => self.hang_table(cpu, level, at),
             };
         }
-        let at = slot(table, mapping.level, va);
-        self.edit(cpu, at, self.format.leaf(&mapping), va, mapping.level);
+        let at = slot(table, last, va);
+        self.edit(cpu, at, self.format.leaf(&mapping), va, last);
     }
 
     /// Changes what an existing page allows.
@@ -76,10 +80,10 @@ impl Tables {
     }
 
     /// Where, at which level and what the leaf entry is.
-    fn leaf(&self, va: u64) -> Option<(u64, u8, u64)> {
+    fn leaf(&self, va: u64) -> Option<(u64, i8, u64)> {
         let (level, table) = match self.path(va).last() {
             Some(&(_, level, table)) => (level + 1, table),
-            None => (0, self.root),
+            None => (self.top, self.root),
         };
         let at = slot(table, level, va);
         let raw = self.load(at);
@@ -87,10 +91,10 @@ impl Tables {
     }
 
     /// Every table entry on the way: where it is, its level, and the table it leads to.
-    fn path(&self, va: u64) -> Vec<(u64, u8, u64)> {
+    fn path(&self, va: u64) -> Vec<(u64, i8, u64)> {
         let mut path = Vec::new();
         let mut table = self.root;
-        for level in 0..3 {
+        for level in self.top..3 {
             let at = slot(table, level, va);
             let Kind::Table(next) = self.format.decode(level, self.load(at)) else {
                 break;
@@ -101,14 +105,14 @@ impl Tables {
         path
     }
 
-    fn hang_table(&self, cpu: usize, level: u8, at: u64) -> u64 {
+    fn hang_table(&self, cpu: usize, level: i8, at: u64) -> u64 {
         let table = self.model.allocate(0x1000);
         let raw = self.format.table(level, table);
         self.model.with(|world| world.store(cpu, at, raw));
         table
     }
 
-    fn edit(&self, cpu: usize, at: u64, raw: u64, va: u64, level: u8) {
+    fn edit(&self, cpu: usize, at: u64, raw: u64, va: u64, level: i8) {
         let span = (1_u64 << level_shift(level)) - 1;
         self.model.with(|world| {
             world
@@ -125,6 +129,6 @@ impl Tables {
     }
 }
 
-fn slot(table: u64, level: u8, va: u64) -> u64 {
+fn slot(table: u64, level: i8, va: u64) -> u64 {
     table + (va >> level_shift(level) & 0x1ff) * 8
 }

@@ -8,14 +8,14 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) format: Format,
-    pub(crate) level: u8,
+    pub(crate) level: i8,
     pub(crate) table: u64,
 }
 
 /// One descriptor that a walk read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    pub(crate) level: u8,
+    pub(crate) level: i8,
     /// Where the descriptor lies.
     pub(crate) at: u64,
     pub(crate) raw: u64,

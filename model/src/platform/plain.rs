@@ -44,7 +44,7 @@ impl PlainArch {
     }
 }
 
-fn addresses(pages: &PageRange, entries: Entries, asid: Option<u16>) -> Scope {
+fn addresses(pages: &PageRange, entries: Entries, asid: Option<u32>) -> Scope {
     Scope::Addresses(Addresses {
         regime: Regime::El1,
         asid,
@@ -108,11 +108,11 @@ unsafe impl Arch for PlainArch {
         reach: Reach,
         cost: &mut Cost,
     ) {
-        self.flush(addresses(pages, entries, Some(id.0 as u16)), reach, cost);
+        self.flush(addresses(pages, entries, Some(id.0 as u32)), reach, cost);
     }
 
     fn flush_tlb_space(&self, id: HardwareId, reach: Reach, cost: &mut Cost) {
-        self.flush(Scope::Asid(Regime::El1, id.0 as u16), reach, cost);
+        self.flush(Scope::Asid(Regime::El1, id.0 as u32), reach, cost);
     }
 
     fn flush_tlb_kernel_range(

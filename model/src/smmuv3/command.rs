@@ -151,7 +151,7 @@ fn tlbi(
     options: &SmmuOptions,
     e2h: bool,
 ) -> Result<Command, Illegal> {
-    let asid = (w0 >> 48) as u16;
+    let asid = (w0 >> 48) as u32;
     let regime = if (0x20..=0x23).contains(&opcode) {
         Regime::El2
     } else {
@@ -181,7 +181,7 @@ fn by_address(
     w0: u64,
     w1: u64,
     regime: Regime,
-    asid: Option<u16>,
+    asid: Option<u32>,
     options: &SmmuOptions,
 ) -> Result<Option<Scope>, Illegal> {
     let scale_bits = if options.ds { SCALE | SCALE_DS } else { SCALE };
@@ -215,7 +215,7 @@ fn by_address(
         // The range does not wrap at the top.
         last: first.saturating_add(bytes - 1),
         leaf_only: w1 & LEAF != 0,
-        level: (ttl != 0).then_some(ttl as u8),
+        level: (ttl != 0).then_some(ttl as i8),
     })))
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Cd {
     /// CD.R: faults are recorded.
     pub(super) records: bool,
     pub(super) private_asid: bool,
-    pub(super) asid: u16,
+    pub(super) asid: u32,
     pub(super) root: u64,
     pub(super) aarch64: bool,
 }
@@ -179,7 +179,7 @@ fn read_cd(at: u64, memory: &Memory) -> Option<Cd> {
         aarch64: w0 >> 41 & 1 != 0,
         records: w0 >> 45 & 1 != 0,
         private_asid: w0 >> 47 & 1 != 0,
-        asid: (w0 >> 48) as u16,
+        asid: (w0 >> 48) as u32,
         root: w1 & ADDRESS_16,
     })
 }
