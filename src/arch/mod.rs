@@ -10,6 +10,8 @@ use crate::space_id::SpaceId;
 use core::fmt;
 
 pub mod aarch64;
+mod bitmap;
+pub mod x86_64;
 
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "aarch64")] {

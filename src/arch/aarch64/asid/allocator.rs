@@ -4,14 +4,17 @@
 //! space gets a new ASID when it next runs; and every CPU drops all its entries before it runs anything of the new
 //! generation. Nothing is broadcast.
 
-use super::bitmap::Bitmap;
 use super::per_cpu::{Line, PerCpu};
 use super::{AsidSlot, Tagged};
 use crate::arch::IdError;
+use crate::arch::bitmap::Bitmap;
 use crate::cpu_set::{AtomicCpuSet, CpuId};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
 use crate::ticket_lock::TicketLock;
 use core::hint::spin_loop;
+
+/// Enough for 16-bit ASIDs; loom follows each atomic, and 8 bits show it all there is to see.
+const BITMAP_WORDS: usize = if cfg!(loom) { 4 } else { 1024 };
 
 /// Which ASIDs there are. The allocator counts in numbers: an ASID each, or an even and an odd one under KPTI. Number 0 is
 /// never given: its ASID stands in the registers while no process runs.
@@ -45,9 +48,9 @@ pub(in crate::arch::aarch64) struct Allocator<const WORDS: usize> {
     /// CPUs that hold entries of an earlier generation.
     stale: AtomicCpuSet<WORDS>,
     /// Taken in this generation.
-    used: Bitmap,
+    used: Bitmap<BITMAP_WORDS>,
     /// Taken in every generation, because devices share them.
-    pinned: Bitmap,
+    pinned: Bitmap<BITMAP_WORDS>,
     pinned_count: AtomicU32,
     /// Where to look for a free number first.
     cursor: AtomicU64,

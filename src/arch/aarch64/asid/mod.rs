@@ -1,7 +1,6 @@
 //! Address-space identifiers: more address spaces than ASIDs, and no ASID used anew before every CPU has dropped its entries.
 
 mod allocator;
-mod bitmap;
 mod per_cpu;
 
 pub(super) use allocator::{Allocator, Numbers};

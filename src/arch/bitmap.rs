@@ -1,14 +1,11 @@
-//! One bit for each ASID. Read and written under the allocator's lock alone.
+//! One bit for each identifier. Read and written under the allocator's lock alone.
 
 use crate::sync::{AtomicU64, Ordering, array_of, const_unless_loom};
 
-/// Enough for 16-bit ASIDs; loom follows each atomic, and 8 bits show it all there is to see.
-const WORDS: usize = if cfg!(loom) { 4 } else { 1024 };
-
 #[derive(Debug)]
-pub(super) struct Bitmap([AtomicU64; WORDS]);
+pub(super) struct Bitmap<const WORDS: usize>([AtomicU64; WORDS]);
 
-impl Bitmap {
+impl<const WORDS: usize> Bitmap<WORDS> {
     const_unless_loom! {
         pub(super) const fn new() -> Self {
             Self(array_of!(WORDS, AtomicU64::new(0)))
