@@ -14,7 +14,7 @@ mod bitmap;
 pub mod x86_64;
 
 cfg_if::cfg_if! {
-    if #[cfg(target_arch = "aarch64")] {
+    if #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))] {
         mod native;
         pub use native::Native;
     }
@@ -254,6 +254,19 @@ pub unsafe trait Arch: Sync {
         self.complete(Half::User, Reach::Local, cost);
     }
 
+    /// Brings the entries that this CPU holds of kernel mappings up to a change, completely. Called with interrupts off, where
+    /// they are not broadcast.
+    fn catch_up_kernel(&self, cpu: CpuId, flush: &Flush, cost: &mut Cost) {
+        let _ = cpu;
+        match flush.range() {
+            FlushRange::All => self.flush_tlb_all(Reach::Local, cost),
+            FlushRange::Pages(pages) => {
+                self.flush_tlb_kernel_range(pages, Entries::from(flush), Reach::Local, cost);
+            }
+        }
+        self.complete(Half::Kernel, Reach::Local, cost);
+    }
+
     /// Drops whatever this CPU holds of a space that nobody runs any more, completely. Called with interrupts off.
     fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         let _ = (cpu, space);
@@ -329,6 +342,11 @@ pub unsafe trait Arch: Sync {
     /// with interrupts off.
     fn was_asked_for(&self, space: &Self::Space, cpus: usize) {
         let _ = (space, cpus);
+    }
+
+    /// A flush of this space that was [`Delivery::Both`] found nobody but those that broadcasts reach, and those that are elsewhere.
+    fn is_reached_everywhere(&self, space: &Self::Space) {
+        let _ = space;
     }
 
     /// Gives the identifier of a retired space back. Everything tagged with it has been flushed everywhere, and no CPU runs it.

@@ -1,6 +1,15 @@
 //! Which of the architectures is the target's own.
 
-use super::aarch64::{Aarch64, instructions::Asm};
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "aarch64")] {
+        use super::aarch64::{Aarch64, instructions::Asm};
 
-/// The architecture of the target, on its own instructions.
-pub type Native<const WORDS: usize> = Aarch64<Asm, WORDS>;
+        /// The architecture of the target, on its own instructions.
+        pub type Native<const WORDS: usize> = Aarch64<Asm, WORDS>;
+    } else if #[cfg(target_arch = "x86_64")] {
+        use super::x86_64::{X86_64, instructions::Asm};
+
+        /// The architecture of the target, on its own instructions.
+        pub type Native<const WORDS: usize> = X86_64<Asm, WORDS>;
+    }
+}

@@ -114,16 +114,19 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
         let alone = online.is_within(me) && self.instances.summary().is_empty();
-        let (posted, reach) = match (self.arch.delivery(None), alone) {
-            (Delivery::Broadcast | Delivery::Both, true) => (None, Reach::Local),
-            (Delivery::Broadcast | Delivery::Both, false) => (None, Reach::Broadcast),
-            (Delivery::Asked, _) => {
-                let request = Request::Kernel { flush: *flush };
-                (self.post(&online, &request, cost), Reach::Local)
-            }
+        if self.arch.delivery(None) == Delivery::Asked {
+            let posted = self.post(&online, &Request::Kernel { flush: *flush }, cost);
+            let _irqs_off = self.platform.irq_save();
+            self.arch.catch_up_kernel(me, flush, cost);
+            return posted;
+        }
+        let reach = if alone {
+            Reach::Local
+        } else {
+            Reach::Broadcast
         };
         self.flush_kernel(flush, reach, cost);
         self.arch.complete(Half::Kernel, reach, cost);
-        posted
+        None
     }
 }

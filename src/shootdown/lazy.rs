@@ -38,9 +38,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.arch.root_loaded(self.platform.cpu());
     }
 
-    /// Has the kernel leave a root that it borrowed. Called on this CPU with interrupts off.
+    /// Has the kernel leave a root that it borrowed, any or that of `space`. Called on this CPU with interrupts off.
     pub(super) fn leave_borrowed_root(&self, me: CpuId, space: Option<SpaceId>) {
+        // Asked to leave one root, the kernel keeps another that it has borrowed since.
+        let leaves = space.is_none_or(|space| self.arch.is_lazy(me, space));
         self.platform.leave_borrowed_root(space);
-        self.arch.left_borrowed_root(me);
+        if leaves {
+            self.arch.left_borrowed_root(me);
+        }
     }
 }

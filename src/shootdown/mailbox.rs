@@ -104,8 +104,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 self.arch.catch_up(me, change, &mut cost);
             }
             Request::Kernel { flush } => {
-                self.flush_kernel(flush, Reach::Local, &mut cost);
-                self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+                self.arch.catch_up_kernel(me, flush, &mut cost);
             }
             Request::Leave { space, id } => {
                 self.leave_borrowed_root(me, Some(*space));

@@ -50,6 +50,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             if scope.cpus.contains(scope.me) {
                 self.leave_borrowed_root(scope.me, Some(space.id()));
             }
+            // Again, after the look at the CPUs, as in every flush.
+            let id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
             let delivery = self.arch.delivery(Some(id));
             if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
                 self.arch.flush_tlb_space(id, scope.reach, &mut cost);

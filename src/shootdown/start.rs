@@ -152,25 +152,38 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.flush_for_a_fault(id, flush, reach, cost);
             return None;
         }
-        let change = Change {
+        let mut change = Change {
             space: space.id(),
             id,
             generation: scope.generation,
             flush: *flush,
         };
-        let posted = match delivery {
-            Delivery::Broadcast => None,
-            Delivery::Asked | Delivery::Both => self.ask(space, &change, scope, cost),
-        };
-        if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
-            self.flush_user(id, flush, scope.reach, cost);
-            self.arch.complete(Half::User, scope.reach, cost);
+        if delivery == Delivery::Broadcast {
+            self.broadcast(&change, scope, cost);
+            return None;
         }
-        if delivery != Delivery::Broadcast && scope.cpus.contains(scope.me) {
+        let posted = self.ask(space, &change, scope, cost);
+        // Again, after the look at the CPUs: one that took up a common identifier, ran and left was not asked, and keeps what it
+        // holds under that identifier.
+        change.id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
+        let delivery = self.arch.delivery(Some(change.id));
+        if delivery != Delivery::Asked {
+            self.broadcast(&change, scope, cost);
+        }
+        if scope.cpus.contains(scope.me) {
             let _irqs_off = self.platform.irq_save();
             self.arch.catch_up(scope.me, &change, cost);
         }
+        if delivery == Delivery::Both && self.all_reached(space, scope, change.id) {
+            self.arch.is_reached_everywhere(&space.hardware);
+        }
         posted
+    }
+
+    /// One CPU's instructions for all, and their completion.
+    fn broadcast(&self, change: &Change, scope: &Scope<WORDS>, cost: &mut Cost) {
+        self.flush_user(change.id, &change.flush, scope.reach, cost);
+        self.arch.complete(Half::User, scope.reach, cost);
     }
 
     /// Asks the other CPUs that have to invalidate for themselves.

@@ -35,6 +35,19 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.others(space, scope, id, |presence| presence != Presence::Elsewhere)
     }
 
+    /// Whether broadcasts reach every member that runs the space or walks its tables.
+    pub(super) fn all_reached(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        scope: &Scope<WORDS>,
+        id: HardwareId,
+    ) -> bool {
+        scope.cpus.iter().all(|cpu| {
+            let presence = self.arch.presence(cpu, space.id(), id);
+            matches!(presence, Presence::Reached | Presence::Elsewhere)
+        })
+    }
+
     /// The other members that stand to the space in a way that is wanted. Those that are elsewhere compare generations before they
     /// run it again.
     fn others(

@@ -1,3 +1,4 @@
 //! Recorders: implementors of the library's instruction traits that execute nothing and write down everything.
 
 pub mod aarch64;
+pub mod x86_64;

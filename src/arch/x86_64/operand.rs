@@ -7,4 +7,5 @@ mod pcid;
 mod run;
 
 pub use pcid::Pcid;
+pub(super) use run::leaf_size;
 pub use run::{MaxCount, Run, Runs, Stride, split};

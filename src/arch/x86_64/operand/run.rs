@@ -89,7 +89,7 @@ pub const fn split(pages: &PageRange, max: MaxCount) -> Runs {
 }
 
 /// The largest size that a leaf entry can have and that is not larger than this one.
-const fn leaf_size(stride: PageSize) -> PageSize {
+pub(in crate::arch::x86_64) const fn leaf_size(stride: PageSize) -> PageSize {
     if stride.shift() >= PageSize::GIB_1.shift() {
         PageSize::GIB_1
     } else if stride.shift() >= PageSize::MIB_2.shift() {

@@ -1,0 +1,102 @@
+//! What a CPU does when it is asked.
+//!
+//! A generation says how old the entries of a slot may be. Dropping the pages of one change brings them up by one, and only where
+//! that change is the very next: requests of several initiators arrive in any order, and a later one says nothing of the
+//! pages of an earlier. Dropping everything brings them up to any generation that the CPU has heard of.
+
+use super::X86_64;
+use super::instructions::Instructions;
+use super::local::each;
+use super::operand::cr3::Cr3;
+use super::per_cpu::Cpu;
+use super::shown::Loaded;
+use super::space_pcid;
+use crate::address::{FlushRange, PageRange};
+use crate::arch::{Change, Entries};
+use crate::cost::Cost;
+use crate::space_id::SpaceId;
+
+impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
+    /// See [`Arch::catch_up`](crate::arch::Arch::catch_up).
+    pub(super) fn bring_up_to(&self, cpu: &Cpu, change: &Change, cost: &mut Cost) {
+        let loaded = cpu.shown.loaded();
+        if loaded.is_switching() {
+            // What has been decided about the root to come cannot be revised; what it finds can be empty.
+            self.drop_everything(cost);
+        } else if !loaded.is_of(change.space) {
+            // Its slot, if it has one, is found too old when the space runs again.
+        } else if let Some(slot) = cpu.own.slot() {
+            if !self.adopts(cpu, change, cost) {
+                self.bring_slot_up_to(cpu, slot, change, cost);
+            }
+        } else {
+            // Whoever asks a CPU that broadcasts reach has not seen that they do.
+            self.drop_changed(cpu, None, change, cost);
+        }
+    }
+
+    fn bring_slot_up_to(&self, cpu: &Cpu, slot: usize, change: &Change, cost: &mut Cost) {
+        let generation = cpu.own.slots.generation(slot);
+        if change.generation <= generation {
+            return;
+        }
+        if change.generation == generation + 1 {
+            self.drop_changed(cpu, Some(slot), change, cost);
+        } else {
+            self.drop_all(cpu, Some(slot), cost);
+        }
+        cpu.own.slots.claim(slot, change.generation);
+    }
+
+    fn drop_changed(&self, cpu: &Cpu, slot: Option<usize>, change: &Change, cost: &mut Cost) {
+        let entries = Entries::from(&change.flush);
+        let few = |pages: &PageRange| self.one_by_one(pages, entries);
+        let pages = match change.flush.range() {
+            FlushRange::All => None,
+            FlushRange::Pages(pages) => few(pages),
+        };
+        let Some(pages) = pages else {
+            return self.drop_all(cpu, slot, cost);
+        };
+        for addr in each(&pages) {
+            self.drop_page(addr, cost);
+        }
+        if let Some(slot) = slot {
+            self.drop_user_pages(cpu, slot, &pages, entries.depth, cost);
+        }
+    }
+
+    fn drop_all(&self, cpu: &Cpu, slot: Option<usize>, cost: &mut Cost) {
+        self.drop_current(cost);
+        if let Some(slot) = slot {
+            self.distrust_user(cpu, slot);
+        }
+    }
+
+    /// Takes the common identifier that the space has got, under which this CPU holds no old entry. True where it did. A root that
+    /// is loaded for nobody keeps the identifier that it has: the space may be at its end.
+    fn adopts(&self, cpu: &Cpu, change: &Change, cost: &mut Cost) -> bool {
+        match space_pcid::shared(change.id) {
+            Some(pcid) if !cpu.shown.is_lazy() => {
+                let loaded = Cr3::from_raw(self.instructions.read_cr3());
+                self.load(loaded.with_pcid(pcid), cost);
+                cpu.own.slots.free(change.space);
+                cpu.own.adopt(pcid);
+                cpu.shown.end_switch(Loaded::global(change.space));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// See [`Arch::forget`](crate::arch::Arch::forget).
+    pub(super) fn forget_space(&self, cpu: &Cpu, space: SpaceId, cost: &mut Cost) {
+        cpu.own.slots.free(space);
+        let loaded = cpu.shown.loaded();
+        if loaded.is_switching() {
+            self.drop_everything(cost);
+        } else if loaded.is_of(space) {
+            self.drop_current(cost);
+        }
+    }
+}

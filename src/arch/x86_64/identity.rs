@@ -1,0 +1,36 @@
+//! What one CPU can do, by its CPUID and by what its kernel has enabled in CR4.
+
+use super::instructions::Instructions;
+use super::operand::MaxCount;
+use super::registers::{
+    self, Cr4, LEAF_EXTENDED_FEATURES, LEAF_HIGHEST, LEAF_HIGHEST_EXTENDED, LEAF_MORE_FEATURES,
+};
+
+/// The executing CPU.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) cr4: Cr4,
+    pub(super) invpcid: bool,
+    pub(super) invlpgb: Option<MaxCount>,
+}
+
+impl Identity {
+    pub(super) fn read(on: &impl Instructions) -> Self {
+        let extended = ask(on, LEAF_HIGHEST, LEAF_EXTENDED_FEATURES);
+        let more = ask(on, LEAF_HIGHEST_EXTENDED, LEAF_MORE_FEATURES);
+        Self {
+            cr4: Cr4::from_bits_retain(on.read_cr4()),
+            invpcid: extended.is_some_and(|answer| registers::has_invpcid(answer.ebx)),
+            invlpgb: more.and_then(|answer| registers::invlpgb(answer.ebx, answer.edx)),
+        }
+    }
+}
+
+/// Subleaf 0 of a leaf, where the leaf exists.
+fn ask(
+    on: &impl Instructions,
+    highest: u32,
+    leaf: u32,
+) -> Option<super::instructions::CpuidAnswer> {
+    (on.cpuid(highest, 0).eax >= leaf).then(|| on.cpuid(leaf, 0))
+}
