@@ -1,4 +1,5 @@
 //! The IOMMUs that this crate can drive, each an implementor of [`SecondaryTlb`](crate::secondary::SecondaryTlb).
 
+pub(crate) mod memory;
 pub(crate) mod ring;
 pub mod smmuv3;

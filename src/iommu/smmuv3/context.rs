@@ -2,8 +2,8 @@
 
 use super::config::{TableUpdates, TranslationConfig};
 use super::ids::{Asid, Granule};
-use super::memory::Table;
 use crate::dma::DmaBarriers;
+use crate::iommu::memory::Table;
 
 /// Words of one descriptor.
 const WORDS: usize = 8;

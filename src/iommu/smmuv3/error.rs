@@ -1,6 +1,6 @@
 //! What can go wrong while an SMMU is set up or an address space attached.
 
-use super::memory::MemoryError;
+use crate::iommu::memory::MemoryError;
 use crate::secondary::{AttachKey, SecondaryError};
 use core::fmt;
 

@@ -1,10 +1,10 @@
 //! The event queue: faults and configuration errors as the SMMU records them (IHI 0070 7.2, 7.3).
 
 use super::ids::{StreamId, SubstreamId};
-use super::memory::Table;
 use super::registers;
 use crate::address::VirtAddr;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::memory::Table;
 
 /// Words of one record.
 const WORDS: usize = 4;

@@ -6,12 +6,12 @@ use super::config::{Completion, Config, Memory, Regime};
 use super::error::{InitError, Unsupported};
 use super::event::EventQueue;
 use super::features::Features;
-use super::memory::{MemoryError, Table};
 use super::registers::{self, Cr0, Cr2};
 use super::state::{Locked, Phase, State};
 use super::stream_table::StreamTable;
 use super::wait::Halt;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
+use crate::iommu::memory::{MemoryError, Table};
 use crate::lock::RingLock;
 use crate::secondary::SecondaryError;
 

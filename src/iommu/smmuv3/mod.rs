@@ -65,7 +65,6 @@ mod event;
 pub mod features;
 mod ids;
 mod init;
-mod memory;
 mod queue;
 mod range;
 mod recovery;
@@ -79,6 +78,7 @@ mod streams;
 mod submit;
 mod wait;
 
+pub use super::memory::MemoryError;
 pub use config::{
     AsidSource, Cacheability, Completion, Config, Context, Memory, Regime, Shareability,
     StreamSetup, TableUpdates, TranslationConfig,
@@ -86,7 +86,6 @@ pub use config::{
 pub use error::{AttachError, InitError, Unsupported};
 pub use event::Event;
 pub use ids::{Asid, Granule, StreamId, SubstreamId, Vmid};
-pub use memory::MemoryError;
 
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, Mmio};

@@ -6,10 +6,10 @@ use super::context::{ContextDescriptor, ContextTable};
 use super::event::EventQueue;
 use super::features::Features;
 use super::ids::{Asid, Granule, StreamId, SubstreamId};
-use super::memory::Table;
 use super::retry::{Recovery, Repeats};
 use super::stream_table::StreamTable;
 use crate::cost::Cost;
+use crate::iommu::memory::Table;
 use crate::iommu::ring::Positions;
 use crate::secondary::{AttachKey, SecondaryError};
 

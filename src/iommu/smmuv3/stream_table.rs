@@ -2,8 +2,8 @@
 
 use super::config::Regime;
 use super::features::Features;
-use super::memory::Table;
 use crate::dma::DmaBarriers;
+use crate::iommu::memory::Table;
 
 /// Words of one entry.
 const WORDS: usize = 8;

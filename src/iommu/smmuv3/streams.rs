@@ -7,11 +7,11 @@ use super::context::ContextTable;
 use super::error::{AttachError, Unsupported};
 use super::features::Features;
 use super::ids::StreamId;
-use super::memory::Table;
 use super::state::{Locked, Stream};
 use super::stream_table::StreamTableEntry;
 use super::wait::Halt;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
+use crate::iommu::memory::Table;
 use crate::lock::RingLock;
 
 impl<M, B, L, const S: usize, const P: usize> Smmu<M, B, L, S, P>

@@ -12,7 +12,7 @@ pub enum MemoryError {
     Misaligned,
     /// It is too short.
     TooShort,
-    /// It reaches beyond the physical addresses that the SMMU can produce.
+    /// It reaches beyond the physical addresses that the IOMMU can produce.
     OutOfReach,
 }
 
@@ -21,23 +21,23 @@ impl fmt::Display for MemoryError {
         f.write_str(match self {
             Self::Misaligned => "the memory is not aligned to its size",
             Self::TooShort => "the memory is too short",
-            Self::OutOfReach => "the memory lies beyond the SMMU's physical addresses",
+            Self::OutOfReach => "the memory lies beyond the IOMMU's physical addresses",
         })
     }
 }
 
 impl core::error::Error for MemoryError {}
 
-/// A run of little-endian 64-bit words that the SMMU reads or writes as well.
+/// A run of little-endian 64-bit words that the IOMMU reads or writes as well.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     region: DmaRegion,
     words: usize,
 }
 
 impl Table {
     /// Takes the first `bytes` bytes of a region, zeroed.
-    pub(super) fn new(
+    pub(crate) fn new(
         region: DmaRegion,
         bytes: usize,
         align: u64,
@@ -64,16 +64,16 @@ impl Table {
         Ok(table)
     }
 
-    pub(super) fn phys(&self) -> u64 {
+    pub(crate) fn phys(&self) -> u64 {
         self.region.phys().raw()
     }
 
-    pub(super) fn into_region(self) -> DmaRegion {
+    pub(crate) fn into_region(self) -> DmaRegion {
         self.region
     }
 
     /// The word of this index; zero beyond the end.
-    pub(super) fn load(&self, word: usize) -> u64 {
+    pub(crate) fn load(&self, word: usize) -> u64 {
         if word >= self.words {
             return 0;
         }
@@ -83,8 +83,8 @@ impl Table {
         u64::from_le(unsafe { place.read_volatile() })
     }
 
-    /// Stores one word in one access, as the rules for live tables ask (IHI 0070 3.21.3). Nothing beyond the end.
-    pub(super) fn store(&self, word: usize, value: u64) {
+    /// Stores one word in one access, as every manual asks for live tables (IHI 0070 3.21.3). Nothing beyond the end.
+    pub(crate) fn store(&self, word: usize, value: u64) {
         if word >= self.words {
             return;
         }
@@ -95,7 +95,7 @@ impl Table {
     }
 
     /// Writes these words back from the CPU's caches.
-    pub(super) fn clean(&self, barriers: &impl DmaBarriers, words: core::ops::Range<usize>) {
+    pub(crate) fn clean(&self, barriers: &impl DmaBarriers, words: core::ops::Range<usize>) {
         let start = words.start.min(self.words);
         let len = words.end.min(self.words) - start;
         let from = self.region.virt().as_ptr().wrapping_add(8 * start);
