@@ -36,7 +36,7 @@
 //!
 //! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
 //! * [`cpu`]: CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier.
-//! * [`smmuv3`]: a lazy SMMUv3 with devices that may have TLBs of their own.
+//! * [`smmuv3`], [`amd`]: lazy IOMMUs with devices that may have TLBs of their own.
 //! * [`memory`]: page tables of real descriptors.
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
 //! * [`oracle`]: what must never happen, and what was counted.
@@ -45,11 +45,13 @@
 
 extern crate alloc;
 
+pub mod amd;
 mod chooser;
 pub mod cpu;
 mod device_tlb;
 mod ground;
 mod lock;
+mod look_up;
 pub mod memory;
 mod model;
 pub mod oracle;

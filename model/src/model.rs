@@ -1,5 +1,6 @@
 //! The handle on one machine.
 
+use crate::amd::{self, AmdOptions, AmdPort};
 use crate::chooser::{Chooser, Temper};
 use crate::cpu::{Cpu, CpuFeatures, CpuPort};
 use crate::ground::Ground;
@@ -41,6 +42,7 @@ impl Model {
                 .map(|&features| Cpu::new(features))
                 .collect(),
             smmus: Vec::new(),
+            amds: Vec::new(),
             demands_pins: false,
         };
         Self {
@@ -56,6 +58,16 @@ impl Model {
             index
         });
         SmmuPort::new(self.clone(), index)
+    }
+
+    /// Adds an AMD IOMMU.
+    pub fn add_amd(&self, options: AmdOptions) -> AmdPort {
+        let index = self.with(|world| {
+            let index = world.amds.len();
+            world.amds.push(amd::Iommu::new(index, options));
+            index
+        });
+        AmdPort::new(self.clone(), index)
     }
 
     /// The CPU of this number.

@@ -1,4 +1,4 @@
-//! Translation caches, as CPUs and SMMUs have them: leaf entries with their rights, and walk caches of every level.
+//! Translation caches, as CPUs and IOMMUs have them: leaf entries with their rights, and walk caches of every level.
 
 use crate::chooser::Chooser;
 use crate::memory::descriptor::{Leaf, level_shift};
@@ -13,6 +13,18 @@ pub(crate) enum Regime {
     El1,
     /// EL2&0, that is, EL2 with E2H.
     El2,
+    /// Host translations of a domain of an AMD IOMMU.
+    AmdHost {
+        /// DomainID.
+        domain: u16,
+    },
+    /// Guest translations of one of its PASIDs.
+    AmdGuest {
+        /// DomainID.
+        domain: u16,
+        /// The PASID.
+        pasid: u32,
+    },
 }
 
 /// What entries are tagged with.

@@ -1,5 +1,6 @@
 //! Everything that one machine consists of, behind one lock.
 
+use crate::amd;
 use crate::cpu::Cpu;
 use crate::ground::Ground;
 use crate::oracle::{Holder, Violation};
@@ -13,6 +14,7 @@ pub(crate) struct World {
     pub(crate) ground: Ground,
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) smmus: Vec<Smmu>,
+    pub(crate) amds: Vec<amd::Iommu>,
     /// A platform counts who is pinned, so invalidations by a task that is not are violations.
     pub(crate) demands_pins: bool,
 }
@@ -23,6 +25,9 @@ impl World {
         self.trickle();
         for smmu in &mut self.smmus {
             smmu.step(&mut self.ground);
+        }
+        for amd in &mut self.amds {
+            amd.step(&mut self.ground);
         }
     }
 
@@ -51,5 +56,6 @@ impl World {
         let cpus =
             cpus.flat_map(|(index, cpu)| cpu.tlb.iter().map(move |e| (Holder::Cpu(index), e)));
         cpus.chain(self.smmus.iter().flat_map(Smmu::entries))
+            .chain(self.amds.iter().flat_map(amd::Iommu::entries))
     }
 }

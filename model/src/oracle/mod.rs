@@ -74,6 +74,13 @@ pub enum Violation {
         /// The CPU.
         cpu: usize,
     },
+    /// A base or a head register of a queue was written while the queue was running.
+    WrittenWhileRunning {
+        /// The IOMMU.
+        iommu: usize,
+        /// The offset of the register.
+        register: usize,
+    },
     /// A queue's producer index moved beyond its consumer index: entries were overwritten.
     QueueOverrun {
         /// The IOMMU.
@@ -101,6 +108,10 @@ impl fmt::Display for Violation {
                 )
             }
             Self::NotPinned { cpu } => write!(f, "CPU {cpu} invalidated for a task not pinned"),
+            Self::WrittenWhileRunning { iommu, register } => write!(
+                f,
+                "register {register:#x} of IOMMU {iommu} was written while its queue was running"
+            ),
             Self::QueueOverrun { iommu } => write!(f, "the queue of IOMMU {iommu} was overrun"),
         }
     }

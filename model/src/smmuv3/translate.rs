@@ -5,10 +5,11 @@ use super::event;
 use super::request::{Outcome, Refused, Request};
 use super::smmu::Smmu;
 use crate::ground::Ground;
+use crate::look_up::Missing;
 use crate::memory::Format;
 use crate::memory::descriptor::{Leaf, Rights};
-use crate::memory::walk::{Start, walk};
-use crate::oracle::{Holder, Violation};
+use crate::memory::walk::Start;
+use crate::oracle::Holder;
 use crate::tlb::{Context, Entry, Regime};
 
 const fn refused(event: u8) -> Refused {
@@ -101,48 +102,16 @@ impl Smmu {
             return Err(fault(event::TRANSLATION, cd, request));
         }
         let context = context(ste, cd, input_bits);
-        let holder = Holder::Iommu(self.index);
-        if let Some((entry, leaf)) = self.tlb.leaf(&context, request.va) {
-            ground
-                .oracle
-                .used(holder, &entry, request.va, &ground.memory);
-            return Ok((entry, leaf));
-        }
-        let accessed = self.walk(&context, request.va, ground);
-        let hit = self.tlb.leaf(&context, request.va);
-        hit.ok_or_else(|| {
-            let event = match accessed {
-                Some(false) => event::ACCESS,
-                _ => event::TRANSLATION,
+        let found = self
+            .tlb
+            .look_up(Holder::Iommu(self.index), &context, request.va, ground);
+        found.map_err(|missing| {
+            let event = match missing {
+                Missing::NotAccessed => event::ACCESS,
+                Missing::NotPresent => event::TRANSLATION,
             };
             fault(event, cd, request)
         })
-    }
-
-    /// Walks and caches; says whether there is a leaf, and whether it has the access flag.
-    fn walk(&mut self, context: &Context, va: u64, ground: &mut Ground) -> Option<bool> {
-        let holder = Holder::Iommu(self.index);
-        let memory = &ground.memory;
-        let cached = self.tlb.table(context, va);
-        if let Some((entry, _)) = &cached {
-            ground.oracle.used(holder, entry, va, memory);
-        }
-        let start = cached.map_or(context.root, |(_, start)| start);
-        let found = walk(start, va, |at| memory.device_read(at));
-        for table in found
-            .tables
-            .iter()
-            .map(|&(_, table)| table)
-            .chain([start.table])
-        {
-            if memory.frames.owner(table).is_none() {
-                ground
-                    .oracle
-                    .report(Violation::WalkedFreed { holder, pa: table });
-            }
-        }
-        self.tlb.fill(context, va, &found, memory);
-        found.leaf.map(|(_, leaf)| leaf.accessed)
     }
 }
 

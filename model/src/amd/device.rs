@@ -1,0 +1,90 @@
+//! A device behind the IOMMU that reads and writes memory by the process's addresses.
+
+use super::command::DeviceTlb;
+use crate::device_tlb::Atc;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What a device is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceOptions {
+    /// It has a TLB of its own, switched on.
+    pub ats: bool,
+    /// Bits of a PASID that it knows; an invalidation beyond is refused, which completes without effect.
+    pub pasid_bits: u8,
+    /// It asks again at once for what was invalidated in its TLB, before anything else happens.
+    pub refills: bool,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self {
+            ats: false,
+            pasid_bits: 20,
+            refills: true,
+        }
+    }
+}
+
+/// A device.
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    pub(super) options: DeviceOptions,
+    pub(super) tlb: Atc,
+    /// It does not answer invalidations.
+    pub(super) silent: bool,
+}
+
+impl Device {
+    pub(super) fn new(options: DeviceOptions) -> Self {
+        Self {
+            options,
+            tlb: Atc::default(),
+            silent: false,
+        }
+    }
+
+    /// Heeds an invalidation, or refuses it, and says what it will ask for again. One without a PASID reaches what was cached
+    /// without a PASID.
+    pub(super) fn invalidate(&mut self, inv: &DeviceTlb) -> Vec<(Option<u32>, u64)> {
+        let bits = self.options.pasid_bits;
+        if !self.options.ats || inv.pasid.is_some_and(|pasid| pasid >> bits != 0) {
+            return Vec::new();
+        }
+        let reached = |pasid| pasid == inv.pasid;
+        let dropped = self
+            .tlb
+            .invalidate(reached, inv.block.first, inv.block.last);
+        if self.options.refills {
+            dropped
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// How a device's access was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceFault {
+    /// IO_PAGE_FAULT: there is no translation.
+    NotPresent,
+    /// IO_PAGE_FAULT: the translation does not allow it.
+    Permission,
+    /// Another event, by its code.
+    Event(u8),
+    /// Refused without an event.
+    Aborted,
+}
+
+impl fmt::Display for DeviceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPresent => f.write_str("IO_PAGE_FAULT, not present"),
+            Self::Permission => f.write_str("IO_PAGE_FAULT, permission"),
+            Self::Event(code) => write!(f, "event {code}"),
+            Self::Aborted => f.write_str("aborted"),
+        }
+    }
+}
+
+impl core::error::Error for DeviceFault {}

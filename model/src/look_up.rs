@@ -1,0 +1,68 @@
+//! How an IOMMU finds a translation: in its TLB, stale or not, else by a walk that fills it.
+
+use crate::ground::Ground;
+use crate::memory::descriptor::Leaf;
+use crate::memory::walk::walk;
+use crate::oracle::{Holder, Violation};
+use crate::tlb::{Context, Entry, Tlb};
+
+/// There is no translation to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The walk met an invalid entry, or memory that does not answer.
+    NotPresent,
+    /// The leaf lacks the access flag, and is not cached.
+    NotAccessed,
+}
+
+impl Tlb {
+    /// Looks up `va`, and walks where nothing is cached. The oracle judges every entry that is used.
+    pub(crate) fn look_up(
+        &mut self,
+        holder: Holder,
+        context: &Context,
+        va: u64,
+        ground: &mut Ground,
+    ) -> Result<(Entry, Leaf), Missing> {
+        if let Some((entry, leaf)) = self.leaf(context, va) {
+            ground.oracle.used(holder, &entry, va, &ground.memory);
+            return Ok((entry, leaf));
+        }
+        let accessed = self.walk(holder, context, va, ground);
+        self.leaf(context, va).ok_or(match accessed {
+            Some(false) => Missing::NotAccessed,
+            _ => Missing::NotPresent,
+        })
+    }
+
+    /// Walks and caches; says whether there is a leaf, and whether it has the access flag.
+    fn walk(
+        &mut self,
+        holder: Holder,
+        context: &Context,
+        va: u64,
+        ground: &mut Ground,
+    ) -> Option<bool> {
+        let memory = &ground.memory;
+        let cached = self.table(context, va);
+        if let Some((entry, _)) = &cached {
+            ground.oracle.used(holder, entry, va, memory);
+        }
+        let start = cached.map_or(context.root, |(_, start)| start);
+        let found = walk(start, va, |at| memory.device_read(at));
+        for table in found
+            .tables
+            .iter()
+            .map(|&(_, table)| table)
+            .chain([start.table])
+        {
+            if memory.frames.owner(table).is_none() {
+                ground
+                    .oracle
+                    .report(Violation::WalkedFreed { holder, pa: table });
+            }
+        }
+        self.fill(context, va, &found, memory);
+        found.leaf.map(|(_, leaf)| leaf.accessed)
+    }
+}
