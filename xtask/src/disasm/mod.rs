@@ -5,6 +5,8 @@ mod judge;
 mod methods;
 mod probe;
 mod set;
+mod x86_64_moves;
+mod x86_64_words;
 
 use std::fs;
 use std::process::ExitCode;
@@ -15,7 +17,7 @@ use crate::workspace;
 use set::Set;
 
 /// The architectures whose methods are compared.
-static SETS: [&Set; 1] = [&aarch64_words::SET];
+static SETS: [&Set; 2] = [&aarch64_words::SET, &x86_64_words::SET];
 
 /// One method and whether it is the instruction of its name.
 pub(crate) struct Finding {
