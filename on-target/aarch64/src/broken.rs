@@ -2,9 +2,8 @@
 
 use tlb_shootdown::error;
 use tlb_shootdown::iommu::smmuv3::{self, Event, InitError};
+use tlb_shootdown_on_target_devices::Stuck;
 use tlb_shootdown_scenarios::Refusal;
-
-use crate::edu::Stuck;
 
 /// A device or its IOMMU does not work as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub fn now() -> u64 {
 }
 
 /// Waits until `done`, one `yield` a turn, so that the emulator runs the other CPUs; false after `nanoseconds`.
-pub fn wait_until(nanoseconds: u64, mut done: impl FnMut() -> bool) -> bool {
+pub fn wait_until(nanoseconds: u64, done: &mut dyn FnMut() -> bool) -> bool {
     let end = now() + nanoseconds;
     loop {
         if done() {

@@ -53,9 +53,9 @@ pub fn current() -> usize {
 pub fn start() {
     for (cpu, desk) in DESKS.iter().enumerate().skip(1) {
         psci::start(cpu);
-        let online = || desk.state.load(Ordering::Acquire) == IDLE;
+        let mut online = || desk.state.load(Ordering::Acquire) == IDLE;
         assert!(
-            clock::wait_until(PATIENCE, online),
+            clock::wait_until(PATIENCE, &mut online),
             "CPU {cpu} does not report"
         );
     }
@@ -126,9 +126,9 @@ fn ask<F: FnOnce() -> R, R>(cpu: usize, call: &mut Call<F, R>) {
 
 /// A CPU that does not answer ends the run, so that what it was lent is never taken back too early.
 fn await_answer(cpu: usize) {
-    let done = || DESKS[cpu].state.load(Ordering::Acquire) == IDLE;
+    let mut done = || DESKS[cpu].state.load(Ordering::Acquire) == IDLE;
     assert!(
-        clock::wait_until(PATIENCE, done),
+        clock::wait_until(PATIENCE, &mut done),
         "CPU {cpu} does not answer"
     );
 }

@@ -3,15 +3,14 @@
 use tlb_shootdown::iommu::smmuv3::{Context, Event, StreamId};
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown_on_target_devices::{Edu, TestDevice};
 use tlb_shootdown_scenarios::{Access, Refusal};
 
 use crate::broken::Broken;
-use crate::edu::Edu;
-use crate::memory;
 use crate::platform::{ENGINE, Space};
 use crate::process::{self, PageTable};
 use crate::smmu::{self, Smmu};
-use crate::testdev::TestDevice;
+use crate::{clock, memory, pci};
 
 /// The page through which what the device has read comes back: mapped in every space the device is attached to, to the
 /// frame that no case uses.
@@ -36,8 +35,9 @@ impl Devices {
     /// # Errors
     /// [`Broken`].
     pub fn new() -> Result<Self, Broken> {
-        let edu = Edu::find().ok_or(Broken::NoDevice)?;
-        let testdev = TestDevice::find();
+        let edu = pci::find(Edu::IDS).ok_or(Broken::NoDevice)?;
+        let edu = Edu::new(edu, clock::wait_until);
+        let testdev = pci::find(TestDevice::IDS).map(TestDevice::new);
         let requesters = [
             Some(edu.requester),
             testdev.as_ref().map(|device| device.requester),

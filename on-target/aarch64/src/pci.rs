@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use tlb_shootdown::dma::{Mmio, VolatileMmio};
+use tlb_shootdown_on_target_devices::{Function, Ids};
 
 use crate::layout::{ECAM, ECAM_LEN, PCI_WINDOW, PCI_WINDOW_LEN, mapped};
 
@@ -16,23 +17,14 @@ const ENABLE: u32 = 1 << 1 | 1 << 2;
 /// Next free address of the window.
 static FREE: AtomicU64 = AtomicU64::new(PCI_WINDOW);
 
-/// A function that was found and set up.
-#[derive(Debug)]
-pub struct Function {
-    /// Requester id: bus, device and function; also its SMMU stream id on this machine.
-    pub requester: u32,
-    /// The registers behind BAR 0.
-    pub registers: VolatileMmio,
-}
-
-/// Finds the function with these ids on bus 0, places its BAR 0 and enables it. Called once for each function.
+/// Finds the function with these ids on bus 0 (the requester id is also its SMMU stream id on this machine), places its BAR 0 and enables it. Called once for each function.
 ///
 /// # Panics
 /// Where the window has no room for the BAR.
-pub fn find(vendor: u16, device: u16) -> Option<Function> {
+pub fn find(ids: Ids) -> Option<Function> {
     // SAFETY: configuration space is mapped; nothing else uses it.
     let ecam = unsafe { VolatileMmio::new(mapped(ECAM), ECAM_LEN) };
-    let wanted = u32::from(device) << 16 | u32::from(vendor);
+    let wanted = u32::from(ids.device) << 16 | u32::from(ids.vendor);
     let requester = (0..256)
         .step_by(8)
         .find(|&requester| ecam.read32(config(requester, ID)) == wanted)?;

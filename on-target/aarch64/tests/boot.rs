@@ -8,7 +8,8 @@ use on_target_aarch64 as _;
 mod tests {
     use core::arch::asm;
 
-    use on_target_aarch64::{cpus, edu::Edu, memory, probe, process};
+    use on_target_aarch64::{clock, cpus, memory, pci, probe, process};
+    use tlb_shootdown_on_target_devices::Edu;
     use tlb_shootdown_scenarios::{Access, Refusal};
 
     static TABLE: process::PageTable = process::PageTable::new();
@@ -81,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_device_copies_memory() {
-        let edu = Edu::find().expect("the machine has an edu");
+        let edu = pci::find(Edu::IDS).expect("the machine has an edu");
+        let edu = Edu::new(edu, clock::wait_until);
         memory::fill(0, 0x1234_5678_9abc_def0);
         assert_eq!(edu.fetch(memory::phys(0), 8), Ok(()));
         assert_eq!(edu.store(memory::phys(1), 8), Ok(()));

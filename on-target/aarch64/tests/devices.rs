@@ -11,12 +11,12 @@ mod tests {
 
     use on_target_aarch64::machine::Emulated;
     use on_target_aarch64::platform::{ENGINE, WORDS};
-    use on_target_aarch64::testdev::Written;
     use on_target_aarch64::{cpus, memory, process};
     use tlb_shootdown::address::{PageSize, PhysAddr, VirtAddr};
     use tlb_shootdown::error::Incomplete;
     use tlb_shootdown::flush;
     use tlb_shootdown::ticket::{FrameSink, Frames, Item};
+    use tlb_shootdown_on_target_devices::Written;
     use tlb_shootdown_scenarios::{
         Access, Flush, Frame, Machine, Mapping, Observer, Page, Refusal, Rights,
     };

@@ -2,10 +2,7 @@
 
 use tlb_shootdown::dma::{Mmio, VolatileMmio};
 
-use crate::pci;
-
-const VENDOR: u16 = 0x1b36;
-const DEVICE: u16 = 0x0005;
+use crate::{Function, Ids};
 
 /// Registers (QEMU, docs/specs/iommu-testdev).
 const TRIGGER: usize = 0x00;
@@ -44,13 +41,18 @@ pub struct TestDevice {
 }
 
 impl TestDevice {
-    /// Finds the device; `None` where the machine has none. Called once.
-    pub fn find() -> Option<Self> {
-        let function = pci::find(VENDOR, DEVICE)?;
-        Some(Self {
+    /// How it is found.
+    pub const IDS: Ids = Ids {
+        vendor: 0x1b36,
+        device: 0x0005,
+    };
+
+    /// Drives the device.
+    pub fn new(function: Function) -> Self {
+        Self {
             requester: function.requester,
             registers: function.registers,
-        })
+        }
     }
 
     /// Writes a word to bus address `to`, and looks whether it arrived at physical address `expected`.

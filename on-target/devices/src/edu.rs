@@ -2,10 +2,7 @@
 
 use tlb_shootdown::dma::{Mmio, VolatileMmio};
 
-use crate::{clock, pci};
-
-const VENDOR: u16 = 0x1234;
-const DEVICE: u16 = 0x11e8;
+use crate::{Function, Ids, WaitUntil};
 
 /// DMA registers (QEMU, docs/specs/edu).
 const SOURCE: usize = 0x80;
@@ -32,16 +29,23 @@ pub struct Edu {
     /// Its requester id.
     pub requester: u32,
     registers: VolatileMmio,
+    wait_until: WaitUntil,
 }
 
 impl Edu {
-    /// Finds the device; `None` where the machine has none. Called once.
-    pub fn find() -> Option<Self> {
-        let function = pci::find(VENDOR, DEVICE)?;
-        Some(Self {
+    /// How it is found.
+    pub const IDS: Ids = Ids {
+        vendor: 0x1234,
+        device: 0x11e8,
+    };
+
+    /// Drives the device.
+    pub fn new(function: Function, wait_until: WaitUntil) -> Self {
+        Self {
             requester: function.requester,
             registers: function.registers,
-        })
+            wait_until,
+        }
     }
 
     /// Copies `len` bytes (at most 4096) from bus address `from` into the device's buffer. Whether memory let it, the
@@ -67,8 +71,8 @@ impl Edu {
         self.registers.write64(DESTINATION, to);
         self.registers.write64(COUNT, len);
         self.registers.write64(COMMAND, command);
-        let done = || self.registers.read64(COMMAND) & RUN == 0;
-        if clock::wait_until(PATIENCE, done) {
+        let mut done = || self.registers.read64(COMMAND) & RUN == 0;
+        if (self.wait_until)(PATIENCE, &mut done) {
             Ok(())
         } else {
             Err(Stuck)

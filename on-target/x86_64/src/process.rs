@@ -1,0 +1,112 @@
+//! A process's page table: four levels of 4 KiB pages, the lower half its own and shared with devices.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::boot_tables::{kernel_root, root_entry};
+use crate::entry::{ENTRIES, Table, index, table, user_page};
+use crate::layout::phys_of;
+
+/// Where a process's pages begin.
+pub const BASE: u64 = 0x10_0000_0000;
+/// Bytes of a page.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// One page table, for pages from [`BASE`] on.
+pub struct PageTable {
+    levels: UnsafeCell<[Table; 4]>,
+}
+
+// SAFETY: entries are changed by atomic stores alone.
+unsafe impl Sync for PageTable {}
+
+impl Default for PageTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PageTable {
+    /// A table that maps nothing, not even the kernel; usable once [`PageTable::clear`] has linked its levels.
+    pub const fn new() -> Self {
+        Self {
+            levels: UnsafeCell::new([Table::EMPTY, Table::EMPTY, Table::EMPTY, Table::EMPTY]),
+        }
+    }
+
+    /// The physical address for CR3 and for an IOMMU's tables.
+    pub fn root(&self) -> u64 {
+        phys_of(self.levels.get())
+    }
+
+    /// Links the levels and the kernel half, and unmaps every page. No TLB is told.
+    pub fn clear(&self) {
+        for at in ENTRIES / 2..ENTRIES {
+            let shared = root_entry(at).load(Ordering::Relaxed);
+            self.entry(4, at).store(shared, Ordering::Relaxed);
+        }
+        for level in [4, 3, 2] {
+            self.entry(level, index(BASE, level))
+                .store(table(self.address_of(level - 1)), Ordering::Relaxed);
+        }
+        for page in 0..ENTRIES {
+            self.entry(1, page).store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Stores the entry of page number `page` and tells no TLB.
+    ///
+    /// # Panics
+    /// Where `page` is beyond the one last-level table.
+    pub fn set(&self, page: usize, entry: Option<(u64, bool)>) {
+        let value = entry.map_or(0, |(phys, writable)| user_page(phys, writable));
+        self.entry(1, page).store(value, Ordering::Relaxed);
+    }
+
+    /// Takes the last-level table, with all pages in it, out of the one above, or puts it back. No TLB is told.
+    pub fn link_last_level(&self, linked: bool) {
+        let value = if linked { table(self.address_of(1)) } else { 0 };
+        self.entry(2, index(BASE, 2))
+            .store(value, Ordering::Relaxed);
+    }
+
+    fn address_of(&self, level: u32) -> u64 {
+        self.root() + u64::from(4 - level) * PAGE_SIZE
+    }
+
+    fn entry(&self, level: u32, at: usize) -> &AtomicU64 {
+        assert!(at < ENTRIES, "beyond the table");
+        // SAFETY: within the four tables; `levels` is only ever accessed by these atomics.
+        let entry = unsafe {
+            self.levels
+                .get()
+                .cast::<u64>()
+                .add((4 - level as usize) * ENTRIES + at)
+        };
+        // SAFETY: aligned, valid for the life of `self`, and shared as an atomic alone.
+        unsafe { AtomicU64::from_ptr(entry) }
+    }
+}
+
+/// The address of page number `page`.
+pub const fn address(page: usize) -> u64 {
+    BASE + page as u64 * PAGE_SIZE
+}
+
+/// Lets this CPU run on the page table at `root`: `low` is what CR3 holds besides the root, a PCID with its NOFLUSH bit or
+/// nothing.
+///
+/// # Safety
+/// `root` is a page table with the kernel half in it that stays one until another is installed; entries that `low` keeps
+/// are those of the same table.
+pub unsafe fn install(root: u64, low: u64) {
+    // SAFETY: the kernel lives in the other half; the caller vouches for this one.
+    unsafe { asm!("mov cr3, {}", in(reg) root | low, options(nostack, preserves_flags)) };
+}
+
+/// Lets this CPU run on no process.
+pub fn install_empty() {
+    // SAFETY: a static table that maps no process.
+    unsafe { install(kernel_root(), 0) };
+}
