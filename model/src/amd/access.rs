@@ -56,6 +56,7 @@ impl Iommu {
             }
         }
         let (entry, leaf) = self.held(device, pasid, va).ok_or(DeviceFault::Aborted)?;
+        self.let_through(&request, ground)?;
         ground
             .oracle
             .used(Holder::Device(device), &entry, va, &ground.memory);

@@ -13,6 +13,8 @@ pub struct AmdOptions {
     pub iotlb: bool,
     /// Types of INVALIDATE_IOTLB_PAGES (EFR.InvIotlbTypeSup).
     pub iotlb_types: bool,
+    /// Requests without a PASID may be translated as those of PASID 0 (EFR.GIOSup).
+    pub giov: bool,
     /// Levels of the GCR3 table (EFR.GLXSup + 1), 1 to 3.
     pub gcr3_levels: u8,
     /// Bits of a PASID (EFR.PASmax + 1), at most 20.
@@ -35,6 +37,7 @@ impl Default for AmdOptions {
             ia: true,
             iotlb: true,
             iotlb_types: false,
+            giov: true,
             gcr3_levels: 3,
             pasid_bits: 20,
             snp: false,

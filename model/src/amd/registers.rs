@@ -231,6 +231,7 @@ fn features(options: &AmdOptions) -> u64 {
     bit(options.ppr, 1)
         | bit(options.gt, 4)
         | bit(options.ia, 6)
+        | bit(options.giov, 48)
         | bit(options.iotlb_types, 54)
         | bit(options.snp, 63)
         | guest

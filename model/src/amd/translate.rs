@@ -19,13 +19,45 @@ impl Iommu {
         ground: &mut Ground,
     ) -> Result<Outcome, Refused> {
         let outcome = self.try_translate(request, ground);
-        if let Err(refused) = outcome
-            && refused.recorded
-        {
+        outcome.map_err(|refused| self.record_refusal(refused, request, ground))
+    }
+
+    /// A request whose address the device translated itself: the entry must let it through.
+    pub(super) fn let_through(
+        &mut self,
+        request: &Request,
+        ground: &mut Ground,
+    ) -> Result<(), Refused> {
+        let lets = |entry: DeviceEntry| {
+            let refused = entry.valid && !entry.device_tlb;
+            (!refused)
+                .then_some(())
+                .ok_or(always(event::INVALID_REQUEST, entry.domain))
+        };
+        let outcome = self.device_entry(request, ground).and_then(lets);
+        outcome.map_err(|refused| self.record_refusal(refused, request, ground))
+    }
+
+    fn record_refusal(
+        &mut self,
+        refused: Refused,
+        request: &Request,
+        ground: &mut Ground,
+    ) -> Refused {
+        if refused.recorded {
             let words = event::refused(refused.code, request, refused.domain, refused.permission);
             self.record(words, ground);
         }
-        outcome
+        refused
+    }
+
+    /// The device's entry, as far as it makes sense.
+    fn device_entry(&mut self, request: &Request, ground: &Ground) -> Result<DeviceEntry, Refused> {
+        let table = self.registers.device_table;
+        self.entries
+            .entry(table, request.device, &ground.memory)
+            .filter(|entry| !entry.valid || self.is_legal(entry))
+            .ok_or(always(event::ILLEGAL_ENTRY, 0))
     }
 
     fn try_translate(
@@ -36,12 +68,7 @@ impl Iommu {
         if !self.registers.enabled() {
             return Ok(Outcome::Bypass);
         }
-        let table = self.registers.device_table;
-        let entry = self
-            .entries
-            .entry(table, request.device, &ground.memory)
-            .filter(|entry| !entry.valid || self.is_legal(entry))
-            .ok_or(always(event::ILLEGAL_ENTRY, 0))?;
+        let entry = self.device_entry(request, ground)?;
         if !entry.valid {
             return Ok(Outcome::Bypass);
         }
@@ -67,7 +94,8 @@ impl Iommu {
                 && entry.mode == 0
                 && entry.guest_mode == 0
                 && entry.gcr3_levels <= self.options.gcr3_levels);
-        !entry.malformed && entry.mode <= 4 && guest
+        let plain_is_zero = !entry.plain_is_zero || self.options.giov;
+        !entry.malformed && entry.mode <= 4 && guest && plain_is_zero
     }
 
     /// Which table serves the request; nothing where the address is physical.

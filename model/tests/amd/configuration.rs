@@ -1,7 +1,7 @@
 //! Device table and GCR3 table: what is cached, what is refused, and how a refusal is recorded.
 
 use crate::rig::{
-    CONTROL, DEVICE, DEVICE_ENTRY, HOST_DEVICE, PAGE, PASID, PASID_ALL, PASID_PAGE, Rig,
+    CONTROL, DEVICE, DEVICE_ENTRY, HOST_DEVICE, PAGE, PASID, PASID_ALL, PASID_PAGE, Rig, eventually,
 };
 use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown_model::amd::{AmdOptions, DeviceFault, DeviceOptions};
@@ -145,11 +145,21 @@ fn requests_without_a_pasid_are_those_of_pasid_0_where_giov_is_set() {
     // Without it they are not translated: there is no host table.
     rig.model.poke(PAGE, 5);
     assert_eq!(plain.read(PAGE), Ok(5));
-    let [word, domain] = rig.entry(DEVICE);
-    rig.put_entry(DEVICE, [word | 1 << 54, domain]);
-    rig.barriers.publish_tables();
-    rig.run(&[DEVICE_ENTRY]);
+    let giov = |rig: &mut Rig| {
+        let [word, domain] = rig.entry(DEVICE);
+        rig.put_entry(DEVICE, [word | 1 << 54, domain]);
+        rig.barriers.publish_tables();
+        rig.run(&[DEVICE_ENTRY]);
+    };
+    giov(&mut rig);
     assert_eq!(plain.read(PAGE), Err(DeviceFault::NotPresent));
+    let without = AmdOptions {
+        giov: false,
+        ..AmdOptions::default()
+    };
+    let mut rig = Rig::new(without, DeviceOptions::default());
+    giov(&mut rig);
+    assert_eq!(rig.device.read(PAGE), Err(DeviceFault::Event(1)));
 }
 
 #[test]
@@ -197,7 +207,7 @@ fn a_base_and_a_head_are_written_while_their_queue_stands_alone() {
         assert_eq!(rig.model.violations(), [violation]);
     }
     rig.iommu.write64(0x18, 0);
-    while rig.iommu.read64(0x2020) != 0 {}
+    eventually(|| rig.iommu.read64(0x2020) == 0);
     for register in [0x2000, 0x2018, 0x08, 0x10] {
         rig.iommu.write64(register, 0);
     }
@@ -207,15 +217,16 @@ fn a_base_and_a_head_are_written_while_their_queue_stands_alone() {
 #[test]
 fn features_say_what_is_there() {
     let rig = Rig::plain();
-    // PPRSup, GTSup, IASup, GLXSup = 2, PASmax = 19.
-    assert_eq!(rig.iommu.read64(0x30), 0x0000_0013_0000_8052);
+    // PPRSup, GTSup, IASup, GLXSup = 2, PASmax = 19, GIOSup.
+    assert_eq!(rig.iommu.read64(0x30), 0x0001_0013_0000_8052);
     assert_eq!(rig.iommu.read32(0x30), 0x8052);
-    assert_eq!(rig.iommu.read32(0x34), 0x13);
+    assert_eq!(rig.iommu.read32(0x34), 0x1_0013);
     let bare = AmdOptions {
         gt: false,
         ppr: false,
         ia: false,
         iotlb_types: true,
+        giov: false,
         snp: true,
         ..AmdOptions::default()
     };

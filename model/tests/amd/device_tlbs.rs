@@ -104,6 +104,20 @@ fn translation_requests_need_the_entry_to_allow_them() {
 }
 
 #[test]
+fn what_a_device_holds_helps_it_no_more_once_its_entry_refuses_it() {
+    let mut rig = Rig::with_ats();
+    rig.device.read(PAGE).unwrap();
+    // V and TV, no right, I clear.
+    rig.put_entry(DEVICE, [0b11, 0]);
+    rig.barriers.publish_tables();
+    assert!(rig.device.read(PAGE).is_ok());
+    rig.run(&[DEVICE_ENTRY]);
+    assert_eq!(rig.device.read(PAGE), Err(DeviceFault::Event(8)));
+    assert_eq!(rig.device.held(), 1);
+    assert_eq!(rig.logged(), [(0x8001_2345_0001_0028, PAGE)]);
+}
+
+#[test]
 fn a_silent_device_delays_the_wait_is_named_and_invalidates_nothing() {
     let mut rig = Rig::with_ats();
     rig.upgraded();

@@ -2,7 +2,7 @@
 
 use crate::rig::{
     CONTROL, DEVICE, DEVICE_PAGE, EVENT_LOG_RUN, HOST_PAGE, PAGE, PASID_ALL, PASID_PAGE, Rig,
-    STATUS, get, put,
+    STATUS, eventually, get, put,
 };
 use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown_model::amd::{AmdOptions, DeviceFault, DeviceOptions};
@@ -13,6 +13,7 @@ const EVERYTHING: AmdOptions = AmdOptions {
     ia: true,
     iotlb: true,
     iotlb_types: true,
+    giov: true,
     gcr3_levels: 3,
     pasid_bits: 20,
     snp: false,
@@ -232,7 +233,7 @@ fn a_fetched_command_is_done_although_the_buffer_has_stopped_since() {
     let mut rig = Rig::plain();
     rig.upgraded();
     rig.ring(&[PASID_ALL, (0, 0)]);
-    while rig.runs() {}
+    eventually(|| !rig.runs());
     rig.iommu.settle();
     assert_eq!(rig.device.write(PAGE, 1), Ok(()));
 }

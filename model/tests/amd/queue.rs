@@ -1,7 +1,7 @@
 //! Fetching, completion, order, and the ends of the command buffer.
 
 use crate::rig::{
-    CMD_BUF_RUN, CONTROL, HOST_PAGE, PAGE, PASID_ALL, PASID_PAGE, Rig, STATUS, get, put,
+    CMD_BUF_RUN, CONTROL, HOST_PAGE, PAGE, PASID_ALL, PASID_PAGE, Rig, STATUS, eventually, get, put,
 };
 use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown_model::amd::{AmdOptions, DeviceFault, DeviceOptions};
@@ -29,9 +29,10 @@ fn a_head_that_has_moved_says_nothing() {
     rig.iommu.step();
     assert_eq!(rig.device.write(PAGE, 1), DENIED);
     assert_eq!((rig.head(), rig.stored()), (0x20, 0));
-    while rig.stored() == 0 {
+    eventually(|| {
         rig.model.step();
-    }
+        rig.stored() != 0
+    });
     assert_eq!(rig.device.write(PAGE, 1), Ok(()));
 }
 
@@ -43,12 +44,13 @@ fn a_wait_stores_after_everything_before_it() {
     commands.push(rig.wait());
     rig.upgraded();
     rig.ring(&commands);
-    while rig.stored() == 0 {
+    eventually(|| {
         let before = rig.device.write(PAGE, 1).is_err();
         rig.iommu.step();
         // Whoever sees the number sees the invalidation.
         assert!(rig.stored() == 0 || !before || rig.device.write(PAGE, 1).is_ok());
-    }
+        rig.stored() != 0
+    });
     assert_eq!(rig.device.write(PAGE, 1), Ok(()));
 }
 
@@ -70,11 +72,12 @@ fn waits_store_in_their_order() {
     let waits: Vec<_> = (0..8).map(|_| rig.wait()).collect();
     rig.ring(&waits);
     let mut last = 0;
-    while last < 8 {
+    eventually(|| {
         rig.iommu.step();
         assert!(rig.stored() == last || rig.stored() == last + 1);
         last = rig.stored();
-    }
+        last == 8
+    });
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn reserved_length_codes_never_run() {
     for code in 0..16_u64 {
         let rig = Rig::plain();
         rig.iommu.write64(0x18, CONTROL & !(1 << 12));
-        while rig.runs() {}
+        eventually(|| !rig.runs());
         rig.iommu
             .write64(0x08, rig.commands.phys().raw() | code << 56);
         rig.iommu.write64(0x18, CONTROL);
@@ -163,7 +166,7 @@ fn writing_the_base_resets_head_and_tail() {
     rig.run(&[HOST_PAGE; 3]);
     assert_eq!(rig.head(), 0x30);
     rig.iommu.write64(0x18, 0);
-    while rig.runs() {}
+    eventually(|| !rig.runs());
     rig.iommu.write64(0x08, rig.commands.phys().raw() | 8 << 56);
     assert_eq!((rig.head(), rig.iommu.read64(0x2008)), (0, 0));
 }

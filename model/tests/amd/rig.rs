@@ -140,7 +140,7 @@ impl Rig {
         }
         self.iommu.write64(0x18, CONTROL);
         let running = CMD_BUF_RUN | EVENT_LOG_RUN;
-        while self.iommu.read64(STATUS) & running != running {}
+        eventually(|| self.iommu.read64(STATUS) & running == running);
     }
 
     /// A COMPLETION_WAIT that stores the next number.
@@ -187,7 +187,7 @@ impl Rig {
     /// CmdBufEn falls and rises.
     pub(crate) fn restart(&self) {
         self.iommu.write64(0x18, CONTROL & !CMD_BUF_EN);
-        while self.runs() {}
+        eventually(|| !self.runs());
         self.iommu.write64(0x18, CONTROL);
         self.iommu.settle();
     }
@@ -219,6 +219,11 @@ impl Rig {
             self.model.returned(root, PAGE, PAGE | 0xfff);
         }
     }
+}
+
+/// Turns over until it is so, but not for ever.
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
+    assert!((0..1000).any(|_| is_so()), "never");
 }
 
 pub(crate) fn put(region: &DmaRegion, index: usize, value: u64) {
