@@ -37,6 +37,11 @@ impl AmdPort {
         self.with(|iommu, _| iommu.options)
     }
 
+    /// The first doubleword of its PCI capability: id 0x0f, IotlbSup (bit 24) as the options say, EFRSup (bit 27).
+    pub fn capability(&self) -> u32 {
+        0x0f | u32::from(self.options().iotlb) << 24 | 1 << 27
+    }
+
     /// Puts a device behind it, under this DeviceID. A second one of the same number takes its place.
     pub fn add_device(&self, device: u16, options: DeviceOptions) -> DevicePort {
         let device = device.into();

@@ -221,7 +221,9 @@ fn features_say_what_is_there() {
     assert_eq!(rig.iommu.read64(0x30), 0x0001_0013_0000_8052);
     assert_eq!(rig.iommu.read32(0x30), 0x8052);
     assert_eq!(rig.iommu.read32(0x34), 0x1_0013);
+    assert_eq!(rig.iommu.capability(), 0x0900_000f);
     let bare = AmdOptions {
+        iotlb: false,
         gt: false,
         ppr: false,
         ia: false,
@@ -232,4 +234,5 @@ fn features_say_what_is_there() {
     };
     let rig = Rig::new(bare, DeviceOptions::default());
     assert_eq!(rig.iommu.read64(0x30), 1 << 63 | 1 << 54);
+    assert_eq!(rig.iommu.capability(), 0x0800_000f);
 }
