@@ -16,13 +16,14 @@
 //! | a CPU starts, stops | [`cpu_online`](shootdown::Shootdown::cpu_online), [`cpu_offline`](shootdown::Shootdown::cpu_offline) |
 //! | the CPUs of an AArch64 machine have started | [`seal_features`](arch::aarch64::Aarch64::seal_features) |
 //! | a process begins, ends | [`new_space`](shootdown::Shootdown::new_space), [`retire`](shootdown::Shootdown::retire) |
-//! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), [`before_migration`](shootdown::Shootdown::before_migration) |
+//! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), then [`root_loaded`](shootdown::Shootdown::root_loaded); [`before_migration`](shootdown::Shootdown::before_migration) |
+//! | a kernel thread or the idle task borrows the root, or loads the kernel's own | [`enter_lazy`](shootdown::Shootdown::enter_lazy), [`switch_to_kernel`](shootdown::Shootdown::switch_to_kernel) |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |
 //! | rights were widened, nothing else | [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) |
 //! | a write fault finds the entry writable | [`fix_spurious_fault`](shootdown::Shootdown::fix_spurious_fault) |
 //! | kernel mappings, kernel tables | [`flush_kernel_range`](shootdown::Shootdown::flush_kernel_range), [`flush_kernel_tables`](shootdown::Shootdown::flush_kernel_tables) |
 //! | a device shares, no longer shares a process's tables | [`attach`](shootdown::Shootdown::attach), [`detach`](shootdown::Shootdown::detach) |
-//! | the shootdown interrupt; spin loops with interrupts off | [`on_ipi`](shootdown::Shootdown::on_ipi); [`poll`](shootdown::Shootdown::poll) |
+//! | the shootdown interrupt; spin loops with interrupts off; the NMI | [`on_ipi`](shootdown::Shootdown::on_ipi); [`poll`](shootdown::Shootdown::poll); [`on_nmi`](shootdown::Shootdown::on_nmi) |
 //!
 //! The README has a worked example, which is compiled and run with the tests.
 //!
