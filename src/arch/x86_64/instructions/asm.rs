@@ -1,7 +1,8 @@
 //! The instructions themselves.
 //!
 //! No barrier and no invalidation is `nomem`, `readonly` or `pure`: the compiler must neither move page-table stores and later
-//! accesses across one, nor merge two of them. INVLPGB and TLBSYNC are spelt in bytes, so that they assemble for targets that
+//! accesses across one, nor merge two of them. Moves to and from control registers leave the flags undefined (Intel SDM Vol 2B,
+//! "MOV, Move to/from Control Registers"), so none of them is `preserves_flags`. INVLPGB and TLBSYNC are spelt in bytes, so that they assemble for targets that
 //! do not promise them.
 
 use super::{CpuidAnswer, Instructions};
@@ -39,28 +40,28 @@ unsafe impl Instructions for Asm {
     fn read_cr3(&self) -> u64 {
         let value;
         // SAFETY: reading CR3 has no effect. Not `nomem`: it stays on its side of the loading of a root.
-        unsafe { asm!("mov {}, cr3", out(reg) value, options(nostack, preserves_flags)) }
+        unsafe { asm!("mov {}, cr3", out(reg) value, options(nostack)) }
         value
     }
 
     #[inline(always)]
     fn write_cr3(&self, value: u64) {
         // SAFETY: the value names the root that is loaded already, under a PCID whose entries are its own.
-        unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
+        unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack)) }
     }
 
     #[inline(always)]
     fn read_cr4(&self) -> u64 {
         let value;
         // SAFETY: reading CR4 has no effect.
-        unsafe { asm!("mov {}, cr4", out(reg) value, options(nostack, preserves_flags)) }
+        unsafe { asm!("mov {}, cr4", out(reg) value, options(nostack)) }
         value
     }
 
     #[inline(always)]
     fn write_cr4(&self, value: u64) {
         // SAFETY: the value differs from what was read in PGE alone, or is what was read.
-        unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) }
+        unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack)) }
     }
 
     #[inline(always)]
