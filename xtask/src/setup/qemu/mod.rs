@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 
 use super::missing::{Missing, last_line};
 use super::{apt, cache, progress};
-pub(crate) use emulator::{AARCH64, EMULATORS, Emulator, Feature};
+pub(crate) use emulator::{AARCH64, EMULATORS, Emulator, Feature, X86_64};
 pub(crate) use probe::Qemu;
 use start::Start;
 

@@ -49,6 +49,18 @@ impl Qemu {
         }
     }
 
+    /// One that nobody has asked: it has what it is said to have.
+    #[cfg(test)]
+    pub(crate) fn pretended(emulator: &'static Emulator, features: &[Feature]) -> Self {
+        Self {
+            emulator,
+            start: Start::OnPath,
+            version: "0.0.0".into(),
+            features: features.to_vec(),
+            for_want_of_another: None,
+        }
+    }
+
     /// Asks; an error where it cannot be started or lacks something needed.
     pub(super) fn probe(emulator: &'static Emulator, start: Start) -> Result<Self> {
         let ask = |words: &[&str]| {
@@ -107,6 +119,25 @@ fn parse_version(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::qemu::emulator::X86_64;
+
+    #[test]
+    fn says_what_is_wanted_and_not_there() {
+        let all = X86_64.needed.iter().chain(X86_64.wanted);
+        let all: Vec<_> = all.copied().collect();
+        assert_eq!(Qemu::pretended(&X86_64, &all).lacks(), []);
+        let of_10 = [
+            Feature::Edu,
+            Feature::DebugExit,
+            Feature::VtdFirstStageExperimental,
+        ];
+        let of_10 = Qemu::pretended(&X86_64, &of_10).for_want_of_another("offline".into());
+        assert_eq!(
+            of_10.to_string(),
+            "0.0.0, from the PATH, without VT-d first stage, without AMD DMA remapping, without iommu-testdev \
+             (no other to be had here: offline)"
+        );
+    }
 
     #[test]
     fn reads_the_version() {

@@ -1,0 +1,119 @@
+//! x86-64: machine `q35` behind VT-d, behind the AMD IOMMU, and without an IOMMU.
+
+use std::process::Command;
+
+use super::description::{Architecture, Column, Ends, Machine};
+use crate::setup::qemu::{self, Feature};
+use crate::setup::{Qemu, rust_src};
+
+pub(super) static X86_64: Architecture = Architecture {
+    name: "x86_64",
+    target: rust_src::X86_64,
+    package: "on-target-x86_64",
+    emulator: &qemu::X86_64,
+    machines: &[PLAIN, VTD, AMD],
+    pass,
+    // `isa-debug-exit` makes an odd status of what is written to it: 0x10 and 0x11.
+    ends: Ends {
+        well: 0x10 << 1 | 1,
+        panicked: 0x11 << 1 | 1,
+    },
+    columns: &COLUMNS,
+};
+
+const PLAIN: Machine = Machine {
+    board: "q35",
+    iommu: "none",
+    device: "device",
+    remark: "",
+    arguments: |_| Ok(Vec::from(Q35)),
+    demo: None,
+};
+
+const VTD: Machine = Machine {
+    board: "q35",
+    iommu: "vtd",
+    device: "device behind VT-d",
+    remark: "first-stage translation, PASID-based invalidation",
+    arguments: |qemu| {
+        if qemu.has(Feature::VtdFirstStage) {
+            Ok(with_iommu(
+                "intel-iommu,scalable-mode=on,fsts=on,pasid-bits=20",
+            ))
+        } else if qemu.has(Feature::VtdFirstStageExperimental) {
+            Ok(with_iommu("intel-iommu,x-scalable-mode=on,x-flts=on"))
+        } else {
+            Err(lacking(qemu, "first-stage translation by VT-d", "10"))
+        }
+    },
+    demo: None,
+};
+
+const AMD: Machine = Machine {
+    board: "q35",
+    iommu: "amd",
+    device: "device behind AMD",
+    remark: "v1 tables, invalidation by domain; PASIDs run on the model",
+    arguments: |qemu| {
+        if qemu.has(Feature::AmdRemapping) {
+            Ok(with_iommu("amd-iommu,dma-remap=on"))
+        } else {
+            Err(lacking(qemu, "DMA remapping by the AMD IOMMU", "11"))
+        }
+    },
+    demo: None,
+};
+
+/// The board, with the firmware that knows how to start a PVH kernel and little else, and the device that ends QEMU.
+const Q35: [&str; 7] = [
+    "-M",
+    "q35",
+    "-bios",
+    "qboot.rom",
+    // A triple fault ends QEMU, with a status that no kernel chooses.
+    "-no-reboot",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=4",
+];
+
+fn with_iommu(device: &'static str) -> Vec<&'static str> {
+    [&Q35[..], &["-device", device]].concat()
+}
+
+fn lacking(qemu: &Qemu, what: &str, since: &str) -> String {
+    format!("no {what}, which QEMU has from version {since} on: {qemu}")
+}
+
+/// The words are the kernel's command line.
+fn pass(command: &mut Command, words: &[&str]) {
+    if !words.is_empty() {
+        command.args(["-append", &words.join(" ")]);
+    }
+}
+
+const COLUMNS: [Column; 6] = [
+    Column {
+        title: ["store", "barriers"],
+        count: |cost| cost.store_barriers,
+    },
+    Column {
+        title: ["local in-", "validations"],
+        count: |cost| cost.invalidations,
+    },
+    Column {
+        title: ["", "IPIs"],
+        count: |cost| cost.ipis,
+    },
+    Column {
+        title: ["IOMMU", "commands"],
+        count: |cost| cost.commands,
+    },
+    Column {
+        title: ["", "waits"],
+        count: |cost| cost.syncs,
+    },
+    Column {
+        title: ["", "doorbells"],
+        count: |cost| cost.doorbells,
+    },
+];
