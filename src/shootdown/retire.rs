@@ -40,18 +40,18 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
         let mut posted = None;
         if let Some(id) = scope.id {
+            let targets = self.to_leave(space, &scope, id);
+            // Again, after the look at the CPUs, as in every flush.
+            let id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
             let leave = Request::Leave {
                 space: space.id(),
                 id,
             };
-            let targets = self.to_leave(space, &scope, id);
             posted = self.post(&targets, &leave, &mut cost);
             let _irqs_off = self.platform.irq_save();
             if scope.cpus.contains(scope.me) {
                 self.leave_borrowed_root(scope.me, Some(space.id()));
             }
-            // Again, after the look at the CPUs, as in every flush.
-            let id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
             let delivery = self.arch.delivery(Some(id));
             if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
                 self.arch.flush_tlb_space(id, scope.reach, &mut cost);

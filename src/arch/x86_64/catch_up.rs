@@ -8,11 +8,12 @@ use super::X86_64;
 use super::instructions::Instructions;
 use super::local::each;
 use super::operand::cr3::Cr3;
+use super::operand::invpcid::Invpcid;
 use super::per_cpu::Cpu;
 use super::shown::Loaded;
 use super::space_pcid;
 use crate::address::{FlushRange, PageRange};
-use crate::arch::{Change, Entries};
+use crate::arch::{Change, Entries, HardwareId};
 use crate::cost::Cost;
 use crate::space_id::SpaceId;
 
@@ -29,8 +30,8 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
             if !self.adopts(cpu, change, cost) {
                 self.bring_slot_up_to(cpu, slot, change, cost);
             }
-        } else {
-            // Whoever asks a CPU that broadcasts reach has not seen that they do.
+        } else if space_pcid::shared(change.id).is_none() {
+            // Broadcasts reach this CPU, but the initiator has not seen that when it asked.
             self.drop_changed(cpu, None, change, cost);
         }
     }
@@ -90,8 +91,12 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     }
 
     /// See [`Arch::forget`](crate::arch::Arch::forget).
-    pub(super) fn forget_space(&self, cpu: &Cpu, space: SpaceId, cost: &mut Cost) {
+    pub(super) fn forget_space(&self, cpu: &Cpu, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         cpu.own.slots.free(space);
+        if let Some(pcid) = space_pcid::shared(id) {
+            // The broadcast may have come while the root was still loaded here, and entries with it again.
+            self.invpcid(Invpcid::space(pcid), cost);
+        }
         let loaded = cpu.shown.loaded();
         if loaded.is_switching() {
             self.drop_everything(cost);

@@ -142,9 +142,9 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for X86_64<I, WORDS> {
         }
     }
 
-    fn forget(&self, cpu: CpuId, space: SpaceId, _: HardwareId, cost: &mut Cost) {
+    fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         match self.cpus.get(cpu) {
-            Some(cpu) => self.forget_space(cpu, space, cost),
+            Some(cpu) => self.forget_space(cpu, space, id, cost),
             None => self.drop_everything(cost),
         }
     }

@@ -1,0 +1,99 @@
+//! Who is asked, and what he does.
+
+use crate::common::*;
+use tlb_shootdown::arch::x86_64::Config;
+use tlb_shootdown::flush::Flush;
+
+fn machine(cpus: u32) -> World {
+    World::new(Config::new(), Identification::FULL, cpus)
+}
+
+#[test]
+fn promise_03_each_cpu_that_runs_the_space_invalidates_for_itself() {
+    let world = machine(4);
+    let space = world.space();
+    for cpu in [3, 2, 1, 0] {
+        world.run(cpu, &space);
+    }
+    world.take();
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    assert_eq!(world.take(), [MFENCE, invlpg(0x5000)]);
+    assert_eq!(world.ipis(), [[1, 2, 3]]);
+    for cpu in [1, 2, 3] {
+        assert_eq!(world.serve(cpu), [invlpg(0x5000)]);
+    }
+    world.on(0);
+    assert_eq!(ticket.wait().unwrap().ipis, 3);
+}
+
+/// It has switched away, so it finds its entries too old when it comes back.
+#[test]
+fn promise_02_cpu_that_runs_something_else_is_not_asked_and_catches_up() {
+    let world = machine(2);
+    let [space, other] = [world.space(), world.space()];
+    assert_eq!(world.run(1, &space), 1);
+    assert_eq!(world.run(1, &other), 2);
+    world.run(0, &space);
+    let (_, cost) = world.flush(&space, page(0x5000));
+    assert_eq!(cost.ipis, 0);
+    // PCID 1 without bit 63: what it holds goes.
+    assert_eq!(world.run(1, &space), 1);
+    assert_eq!(world.run(1, &other), 2 | KEEP);
+    assert_eq!(world.run(1, &space), 1 | KEEP);
+}
+
+#[test]
+fn promise_02_cpu_on_the_kernels_root_is_not_asked() {
+    let world = machine(2);
+    let space = world.space();
+    world.run(1, &space);
+    assert_eq!(world.run_kernel(1), 0);
+    world.run(0, &space);
+    assert_eq!(world.flush(&space, page(0x5000)).1.ipis, 0);
+}
+
+/// Between `switch_to` and `root_loaded` nobody knows what a walker reads.
+#[test]
+fn promise_02_cpu_in_the_middle_of_a_switch_is_asked_for_every_space() {
+    let world = machine(2);
+    let [space, other] = [world.space(), world.space()];
+    world.run(1, &space);
+    world.run(1, &other);
+    world.run(0, &space);
+    world.on(1);
+    world.engine.switch_to_kernel();
+    world.on(0);
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    assert_eq!(world.ipis(), [[1]]);
+    // Whatever it loads next, it finds nothing.
+    assert_eq!(world.serve(1), [invpcid(2, 0, 0)]);
+    world.on(0);
+    ticket.wait().unwrap();
+}
+
+/// What it asks of itself, where it does not run the space, is nothing.
+#[test]
+fn promise_02_flush_of_a_space_that_runs_nowhere_is_left_to_the_next_switch() {
+    let world = machine(1);
+    let [space, other] = [world.space(), world.space()];
+    world.run(0, &space);
+    world.run(0, &other);
+    let (executed, cost) = world.flush(&space, Flush::all());
+    assert_eq!(executed, [MFENCE]);
+    assert_eq!(cost.invalidations, 0);
+    assert_eq!(world.run(0, &space), 1);
+}
+
+/// An interrupt that comes twice, or late, finds nothing to do.
+#[test]
+fn promise_05_repeated_request_costs_nothing() {
+    let world = machine(2);
+    let space = world.space();
+    world.run(1, &space);
+    world.run(0, &space);
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    assert_eq!(world.serve(1), [invlpg(0x5000)]);
+    assert_eq!(world.serve(1), []);
+    world.on(0);
+    ticket.wait().unwrap();
+}
