@@ -43,7 +43,7 @@ global_asm!(
     offset = const IMAGE_OFFSET,
     stacks = sym STACKS,
     stack_size = const STACK_SIZE,
-    leave_lower_half = sym process::install_empty,
+    leave_lower_half = sym leave_lower_half,
     enter = sym enter,
     options(att_syntax),
 );
@@ -64,6 +64,10 @@ pub(crate) fn place_trampoline() {
     let place: NonNull<u8> = mapped(TRAMPOLINE);
     // SAFETY: `boot.s` defines so many bytes; the page is mapped and nobody else's.
     unsafe { place.as_ptr().copy_from(start.cast(), len) };
+}
+
+extern "C" fn leave_lower_half() {
+    process::install_empty(0);
 }
 
 extern "C" fn enter(cpu: u64) -> ! {

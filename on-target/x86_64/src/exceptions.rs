@@ -5,6 +5,7 @@ use core::cell::UnsafeCell;
 
 use crate::apic::{self, SHOOTDOWN, SPURIOUS};
 use crate::exception_frame::Frame;
+use crate::platform::ENGINE;
 use crate::probe;
 
 global_asm!(include_str!("vectors.s"), handler = sym handle, options(att_syntax));
@@ -70,16 +71,13 @@ extern "C" fn handle(frame: &mut Frame) {
         PAGE_FAULT if probe::fix_up(frame) => {}
         IPI => {
             apic::end_of_interrupt();
-            ipi();
+            ENGINE.on_ipi();
         }
-        NMI => nmi(),
+        NMI => ENGINE.on_nmi(),
         NOTHING => {}
         _ => fail(vector, frame),
     }
 }
-
-fn ipi() {}
-fn nmi() {}
 
 fn fail(vector: u64, frame: &Frame) -> ! {
     let address: u64;

@@ -31,6 +31,7 @@ pub mod kernel_half;
 pub mod layout;
 pub mod memory;
 pub mod pci;
+pub mod platform;
 mod port;
 pub mod probe;
 pub mod process;

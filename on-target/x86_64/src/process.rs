@@ -105,8 +105,8 @@ pub unsafe fn install(root: u64, low: u64) {
     unsafe { asm!("mov cr3, {}", in(reg) root | low, options(nostack, preserves_flags)) };
 }
 
-/// Lets this CPU run on no process.
-pub fn install_empty() {
+/// Lets this CPU run on no process, under the identifier `low`.
+pub(crate) fn install_empty(low: u64) {
     // SAFETY: a static table that maps no process.
-    unsafe { install(kernel_root(), 0) };
+    unsafe { install(kernel_root(), low) };
 }
