@@ -36,7 +36,7 @@
 //!
 //! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
 //! * [`cpu`]: CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier.
-//! * [`smmuv3`], [`amd`]: lazy IOMMUs with devices that may have TLBs of their own.
+//! * [`smmuv3`], [`amd`], [`vtd`]: lazy IOMMUs with devices that may have TLBs of their own.
 //! * [`memory`]: page tables of real descriptors.
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
 //! * [`oracle`]: what must never happen, and what was counted.
@@ -60,6 +60,7 @@ pub mod platform;
 pub mod recorder;
 pub mod smmuv3;
 mod tlb;
+pub mod vtd;
 mod world;
 
 pub use chooser::Temper;

@@ -1,6 +1,7 @@
 //! How an IOMMU finds a translation: in its TLB, stale or not, else by a walk that fills it.
 
 use crate::ground::Ground;
+use crate::memory::Memory;
 use crate::memory::descriptor::Leaf;
 use crate::memory::walk::walk;
 use crate::oracle::{Holder, Violation};
@@ -24,11 +25,24 @@ impl Tlb {
         va: u64,
         ground: &mut Ground,
     ) -> Result<(Entry, Leaf), Missing> {
+        let read = |at, memory: &Memory| memory.device_read(at);
+        self.look_up_by(read, holder, context, va, ground)
+    }
+
+    /// The same, where the walker sees memory by `read`.
+    pub(crate) fn look_up_by(
+        &mut self,
+        read: impl FnMut(u64, &Memory) -> Option<u64>,
+        holder: Holder,
+        context: &Context,
+        va: u64,
+        ground: &mut Ground,
+    ) -> Result<(Entry, Leaf), Missing> {
         if let Some((entry, leaf)) = self.leaf(context, va) {
             ground.oracle.used(holder, &entry, va, &ground.memory);
             return Ok((entry, leaf));
         }
-        let accessed = self.walk(holder, context, va, ground);
+        let accessed = self.walk(read, holder, context, va, ground);
         self.leaf(context, va).ok_or(match accessed {
             Some(false) => Missing::NotAccessed,
             _ => Missing::NotPresent,
@@ -38,6 +52,7 @@ impl Tlb {
     /// Walks and caches; says whether there is a leaf, and whether it has the access flag.
     fn walk(
         &mut self,
+        mut read: impl FnMut(u64, &Memory) -> Option<u64>,
         holder: Holder,
         context: &Context,
         va: u64,
@@ -49,7 +64,7 @@ impl Tlb {
             ground.oracle.used(holder, entry, va, memory);
         }
         let start = cached.map_or(context.root, |(_, start)| start);
-        let found = walk(start, va, |at| memory.device_read(at));
+        let found = walk(start, va, |at| read(at, memory));
         for table in found
             .tables
             .iter()

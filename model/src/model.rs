@@ -8,6 +8,7 @@ use crate::lock::Lock;
 use crate::memory::{Format, Memory, Tables};
 use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
+use crate::vtd::{Vtd, VtdOptions, VtdPort};
 use crate::world::World;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,6 +44,7 @@ impl Model {
                 .collect(),
             smmus: Vec::new(),
             amds: Vec::new(),
+            vtds: Vec::new(),
             demands_pins: false,
         };
         Self {
@@ -68,6 +70,16 @@ impl Model {
             index
         });
         AmdPort::new(self.clone(), index)
+    }
+
+    /// Adds a VT-d unit.
+    pub fn add_vtd(&self, options: VtdOptions) -> VtdPort {
+        let index = self.with(|world| {
+            let index = world.vtds.len();
+            world.vtds.push(Vtd::new(index, options));
+            index
+        });
+        VtdPort::new(self.clone(), index)
     }
 
     /// The CPU of this number.

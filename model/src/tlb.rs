@@ -13,6 +13,11 @@ pub(crate) enum Regime {
     El1,
     /// EL2&0, that is, EL2 with E2H.
     El2,
+    /// First-stage translations of a domain of a VT-d unit; the ASID is a PASID.
+    Vtd {
+        /// DID.
+        domain: u16,
+    },
     /// Host translations of a domain of an AMD IOMMU.
     AmdHost {
         /// DomainID.

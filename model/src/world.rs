@@ -6,6 +6,7 @@ use crate::ground::Ground;
 use crate::oracle::{Holder, Violation};
 use crate::smmuv3::Smmu;
 use crate::tlb::{Entry, Scope};
+use crate::vtd::Vtd;
 use alloc::vec::Vec;
 
 /// The machine.
@@ -15,6 +16,7 @@ pub(crate) struct World {
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) smmus: Vec<Smmu>,
     pub(crate) amds: Vec<amd::Iommu>,
+    pub(crate) vtds: Vec<Vtd>,
     /// A platform counts who is pinned, so invalidations by a task that is not are violations.
     pub(crate) demands_pins: bool,
 }
@@ -28,6 +30,9 @@ impl World {
         }
         for amd in &mut self.amds {
             amd.step(&mut self.ground);
+        }
+        for vtd in &mut self.vtds {
+            vtd.step(&mut self.ground);
         }
     }
 
@@ -57,5 +62,6 @@ impl World {
             cpus.flat_map(|(index, cpu)| cpu.tlb.iter().map(move |e| (Holder::Cpu(index), e)));
         cpus.chain(self.smmus.iter().flat_map(Smmu::entries))
             .chain(self.amds.iter().flat_map(amd::Iommu::entries))
+            .chain(self.vtds.iter().flat_map(Vtd::entries))
     }
 }

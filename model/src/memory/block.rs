@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 #[repr(align(4096))]
 struct HostPage([AtomicU64; 512]);
 
-/// A block in two versions: the driver's stores, and what a barrier has published of them.
+/// A block in three versions: the driver's stores, what a barrier has published of them, and what was cleaned from the CPUs' caches.
 ///
 /// Stores through the pointer carry no CPU number, so a device sees them as late as the architecture allows: at the next
 /// barrier of anybody.
@@ -18,6 +18,8 @@ pub(crate) struct Block {
     base: u64,
     live: Box<[HostPage]>,
     published: Vec<u64>,
+    /// What a device finds that does not snoop the CPUs' caches.
+    cleaned: Vec<u64>,
 }
 
 impl Block {
@@ -28,6 +30,7 @@ impl Block {
             base,
             live: (0..pages).map(|_| page()).collect(),
             published: alloc::vec![0; pages * 512],
+            cleaned: alloc::vec![0; pages * 512],
         }
     }
 
@@ -49,12 +52,44 @@ impl Block {
         self.published.get(self.index(pa)).copied().unwrap_or(0)
     }
 
-    /// A write by the machine itself, visible to both sides.
+    pub(crate) fn cleaned(&self, pa: u64) -> u64 {
+        self.cleaned.get(self.index(pa)).copied().unwrap_or(0)
+    }
+
+    /// A write by the machine itself, visible to all sides.
     pub(crate) fn write(&mut self, pa: u64, value: u64) {
+        self.merge(pa, u64::MAX, value);
+    }
+
+    /// The same of the bits in `mask`: what the driver has just stored beside them stays the driver's.
+    pub(crate) fn merge(&mut self, pa: u64, mask: u64, value: u64) {
         let index = self.index(pa);
-        self.word(index).store(value, Ordering::Release);
-        if let Some(word) = self.published.get_mut(index) {
-            *word = value;
+        let merged = |old: u64| old & !mask | value & mask;
+        let word = self.word(index);
+        let mut old = word.load(Ordering::Acquire);
+        while let Err(newer) =
+            word.compare_exchange(old, merged(old), Ordering::AcqRel, Ordering::Acquire)
+        {
+            old = newer;
+        }
+        for version in [&mut self.published, &mut self.cleaned] {
+            if let Some(word) = version.get_mut(index) {
+                *word = merged(*word);
+            }
+        }
+    }
+
+    /// Cleans the cache lines of 64 bytes that hold `[start, start + len)`, as far as they are this block's.
+    pub(crate) fn clean(&mut self, start: usize, len: usize) {
+        let base = self.pointer().as_ptr() as usize;
+        let end = base + self.cleaned.len() * 8;
+        let (first, last) = (start.max(base) & !63, (start + len).min(end));
+        for at in (first..last.next_multiple_of(64)).step_by(8) {
+            let index = (at - base) / 8;
+            let value = self.word(index).load(Ordering::Acquire);
+            if let Some(word) = self.cleaned.get_mut(index) {
+                *word = value;
+            }
         }
     }
 

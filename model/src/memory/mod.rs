@@ -66,14 +66,33 @@ impl Memory {
 
     /// A device's 32-bit write. False where no memory answers.
     pub(crate) fn device_write32(&mut self, pa: u64, value: u32) -> bool {
-        let word = pa & !7;
-        let Some(old) = self.device_read(word) else {
+        let (word, shift) = (pa & !7, (pa & 4) * 8);
+        let (mask, value) = (0xffff_ffff << shift, u64::from(value) << shift);
+        if let Some(block) = self.blocks.iter_mut().find(|block| block.holds(word)) {
+            block.merge(word, mask, value);
+            return true;
+        }
+        if !self.frames.exists(word) {
             return false;
-        };
-        let shift = (pa & 4) * 8;
-        let kept = old & !(0xffff_ffff << shift);
-        self.write(word, kept | u64::from(value) << shift);
+        }
+        self.frames
+            .write(word, self.frames.read(word) & !mask | value);
         true
+    }
+
+    /// The word at `pa` as a device finds it that does not snoop the CPUs' caches: of a block, what was cleaned.
+    pub(crate) fn uncached_read(&self, pa: u64) -> Option<u64> {
+        match self.block(pa) {
+            Some(block) => Some(block.cleaned(pa)),
+            None => self.device_read(pa),
+        }
+    }
+
+    /// Cleans the cache lines that hold `len` bytes at `start`, where drivers find them.
+    pub(crate) fn clean(&mut self, start: usize, len: usize) {
+        for block in &mut self.blocks {
+            block.clean(start, len);
+        }
     }
 
     /// Makes what drivers wrote into blocks visible to devices.

@@ -35,5 +35,8 @@ unsafe impl DmaBarriers for ModelBarriers {
 
     fn after_completion(&self) {}
 
-    fn clean_lines(&self, _start: *const u8, _len: usize) {}
+    fn clean_lines(&self, start: *const u8, len: usize) {
+        self.model
+            .with(|world| world.ground.memory.clean(start as usize, len));
+    }
 }
