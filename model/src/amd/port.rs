@@ -44,11 +44,15 @@ impl AmdPort {
 
     /// Puts a device behind it, under this DeviceID. A second one of the same number takes its place.
     pub fn add_device(&self, device: u16, options: DeviceOptions) -> DevicePort {
-        let device = device.into();
-        self.with(|iommu, _| iommu.devices.insert(device, Device::new(options)));
+        self.with(|iommu, _| iommu.devices.insert(device.into(), Device::new(options)));
+        self.device(device)
+    }
+
+    /// The handle on a device that was put there.
+    pub fn device(&self, device: u16) -> DevicePort {
         DevicePort {
             iommu: self.clone(),
-            device,
+            device: device.into(),
             pasid: None,
         }
     }

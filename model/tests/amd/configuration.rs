@@ -43,6 +43,21 @@ fn a_root_that_was_absent_is_cached_where_the_option_says_so() {
 }
 
 #[test]
+fn a_root_is_valid_without_reserved_bits() {
+    for (root, valid) in [
+        (1, true),
+        (0, false),
+        (1 | 1 << 1, false),
+        (1 | 1 << 52, false),
+    ] {
+        let rig = Rig::plain();
+        rig.put_root(rig.tables.root() | root);
+        rig.barriers.publish_tables();
+        assert_eq!(rig.device.read(PAGE).is_ok(), valid, "{root:#x}");
+    }
+}
+
+#[test]
 fn a_device_table_entry_is_cached_until_its_command() {
     let mut rig = Rig::plain();
     rig.device.read(PAGE).unwrap();
