@@ -2,7 +2,7 @@
 
 use crate::amd::{self, AmdOptions, AmdPort};
 use crate::chooser::{Chooser, Temper};
-use crate::cpu::{Cpu, CpuFeatures, CpuPort};
+use crate::cpu::{Cpu, CpuFeatures, CpuPort, x86_64};
 use crate::ground::Ground;
 use crate::lock::Lock;
 use crate::memory::{Format, Memory, Tables};
@@ -31,6 +31,15 @@ impl Model {
 
     /// A machine without IOMMUs, with these CPUs.
     pub fn with_cpus(features: &[CpuFeatures], temper: Temper) -> Self {
+        Self::of(features.iter().copied().map(Cpu::new).collect(), temper)
+    }
+
+    /// A machine without IOMMUs, with these x86-64 CPUs.
+    pub fn with_x86_cpus(features: &[x86_64::CpuFeatures], temper: Temper) -> Self {
+        Self::of(features.iter().copied().map(Cpu::x86).collect(), temper)
+    }
+
+    fn of(cpus: Vec<Cpu>, temper: Temper) -> Self {
         let ground = Ground {
             memory: Memory::default(),
             chooser: Chooser::new(temper),
@@ -38,10 +47,7 @@ impl Model {
         };
         let world = World {
             ground,
-            cpus: features
-                .iter()
-                .map(|&features| Cpu::new(features))
-                .collect(),
+            cpus,
             smmus: Vec::new(),
             amds: Vec::new(),
             vtds: Vec::new(),

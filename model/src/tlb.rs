@@ -30,6 +30,8 @@ pub(crate) enum Regime {
         /// The PASID.
         pasid: u32,
     },
+    /// x86-64 CPUs.
+    X86,
 }
 
 /// What entries are tagged with.
@@ -100,6 +102,58 @@ pub(crate) enum Scope {
     Asid(Regime, u32),
     /// Entries by address.
     Addresses(Addresses),
+    /// What the instructions of x86-64 remove.
+    X86(X86Scope),
+}
+
+/// What one instruction of x86-64 is bound to remove. Whatever it may remove beside that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct X86Scope {
+    /// Nothing: of every PCID. Global entries have none.
+    pub(crate) pcid: Option<u32>,
+    /// Nothing: at every address.
+    pub(crate) pages: Option<Pages>,
+    pub(crate) globals: bool,
+    pub(crate) walk_caches: WalkCaches,
+}
+
+/// Addresses that are a stride apart: each removes what translates it, whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pages {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+    pub(crate) stride: u64,
+}
+
+/// Which walk caches of the PCID go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WalkCaches {
+    None,
+    /// Those that translate one of the addresses.
+    OfPages,
+    All,
+}
+
+impl Pages {
+    fn hit(&self, entry: &Entry) -> bool {
+        let mut all = (0..self.count).map(|n| self.first.wrapping_add(n * self.stride));
+        all.any(|va| entry.va <= va && va <= entry.last())
+    }
+}
+
+impl X86Scope {
+    fn covers(&self, entry: &Entry) -> bool {
+        let of_pcid = self.pcid.is_none_or(|pcid| pcid == entry.context.asid);
+        let of_pages = self.pages.is_none_or(|pages| pages.hit(entry));
+        let goes = match (entry.says, self.walk_caches) {
+            (Says::Leaf(_), _) if entry.global => self.globals && of_pages,
+            (Says::Leaf(_), _) => of_pcid && of_pages,
+            (Says::Table(_), WalkCaches::None) => false,
+            (Says::Table(_), WalkCaches::OfPages) => of_pcid && of_pages,
+            (Says::Table(_), WalkCaches::All) => of_pcid,
+        };
+        entry.context.regime == Regime::X86 && goes
+    }
 }
 
 /// An invalidation by address.
@@ -142,6 +196,7 @@ impl Scope {
                 entry.context.regime == *regime && entry.context.asid == *asid && !entry.global
             }
             Self::Addresses(addresses) => addresses.covers(entry),
+            Self::X86(scope) => scope.covers(entry),
         }
     }
 }

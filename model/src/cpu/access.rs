@@ -31,9 +31,18 @@ impl fmt::Display for Fault {
 impl core::error::Error for Fault {}
 
 impl World {
-    /// Translates one access. A cached entry is believed, its rights included (Arm ARM D8.13: a permission fault may be
-    /// taken from a cached entry); nothing is walked again before the fault is taken.
+    /// Translates one access, as the caches have it.
     pub(crate) fn translate(&mut self, cpu: usize, va: u64, write: bool) -> Result<u64, Fault> {
+        let translated = self.look_up(cpu, va, write);
+        if translated.is_err() {
+            self.drop_faulting(cpu, va);
+        }
+        translated
+    }
+
+    /// A cached entry is believed, its rights included (Arm ARM D8.13: a permission fault may be
+    /// taken from a cached entry); nothing is walked again before the fault is taken.
+    fn look_up(&mut self, cpu: usize, va: u64, write: bool) -> Result<u64, Fault> {
         self.trickle();
         self.disturb(cpu);
         let context = self.cpus[cpu].context(va).ok_or(Fault::Translation)?;
@@ -45,6 +54,12 @@ impl World {
         self.ground
             .oracle
             .used(Holder::Cpu(cpu), &entry, va, &self.ground.memory);
+        if !entry.global && entry.context.root != context.root {
+            let holder = Holder::Cpu(cpu);
+            self.ground
+                .oracle
+                .report(Violation::UsedForeign { holder, va });
+        }
         if write && leaf.rights == Rights::ReadOnly {
             return Err(Fault::Permission);
         }

@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn complete(&mut self, cpu: usize, domain: Domain) {
+    pub(super) fn complete(&mut self, cpu: usize, domain: Domain) {
         let again = core::mem::take(&mut self.cpus[cpu].fresh_tlbi);
         let mut left = Vec::new();
         for mut issued in core::mem::take(&mut self.cpus[cpu].issued) {
@@ -97,7 +97,7 @@ impl World {
 
     /// An invalidation that no barrier had ordered after the stores comes first, and what it dropped is walked again from what
     /// the walkers still see.
-    fn overtake(&mut self, cpu: usize) {
+    pub(super) fn overtake(&mut self, cpu: usize) {
         let issued = self.cpus[cpu].issued.iter();
         let early = issued.filter(|issued| issued.overtakes);
         let early: Vec<_> = early

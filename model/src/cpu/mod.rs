@@ -7,6 +7,7 @@ pub(crate) mod operand;
 mod port;
 mod speculation;
 mod state;
+pub mod x86_64;
 
 pub use access::Fault;
 pub use instructions::ModelInstructions;

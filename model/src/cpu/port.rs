@@ -21,6 +21,19 @@ impl CpuPort {
         self.index
     }
 
+    pub(super) fn on<R>(&self, f: impl FnOnce(&mut World, usize) -> R) -> R {
+        self.model.with(|world| f(world, self.index))
+    }
+
+    /// Runs the user address space of this root under the identifier that the library gave: an ASID, or what goes into CR3 with the
+    /// root.
+    pub fn load(&self, root: u64, id: u64) {
+        if self.on(|world, cpu| world.cpus[cpu].x86.is_none()) {
+            return self.run(root, id as u16);
+        }
+        self.on(|world, cpu| world.load_root(cpu, root, id));
+    }
+
     /// Runs the user address space of this root under this ASID (TTBR0_EL1, and the ASID of TTBR1_EL1).
     pub fn run(&self, root: u64, asid: u16) {
         self.model.with(|world| {
@@ -29,12 +42,18 @@ impl CpuPort {
         });
     }
 
-    /// Runs no user address space. What is cached stays.
+    /// Runs no user address space. What is cached stays, but for what the loading of the kernel's root under PCID 0 drops.
     pub fn run_nothing(&self) {
-        self.model.with(|world| world.cpus[self.index].ttbr0 = None);
+        self.on(|world, cpu| {
+            let kernel = world.cpus[cpu].ttbr1.unwrap_or(0);
+            match world.cpus[cpu].x86 {
+                Some(_) => world.load_root(cpu, kernel, 0),
+                None => world.cpus[cpu].ttbr0 = None,
+            }
+        });
     }
 
-    /// Sets the kernel's root (TTBR1_EL1).
+    /// Sets the kernel's root (TTBR1_EL1; on x86-64, of the upper half under every root).
     pub fn run_kernel(&self, root: u64) {
         self.model
             .with(|world| world.cpus[self.index].ttbr1 = Some(root));

@@ -9,14 +9,24 @@ use alloc::vec::Vec;
 impl World {
     /// Caches a random page of the running space.
     pub(crate) fn speculate(&mut self, cpu: usize) {
-        let Some(context) = self.cpus[cpu].context(0) else {
+        let half = self.half(cpu);
+        let Some(context) = self.cpus[cpu].context(half) else {
             return;
         };
-        let pages = mapped(&self.ground.memory, context.root, 0);
+        let pages = mapped(&self.ground.memory, context.root, half);
         if !pages.is_empty() {
             let page = pages[self.ground.chooser.pick(pages.len())];
             self.walk_and_fill(cpu, &context, page);
         }
+    }
+}
+
+impl World {
+    /// The base of a half: on x86-64 the kernel's has entries under PCIDs too.
+    fn half(&mut self, cpu: usize) -> u64 {
+        const UPPER: u64 = 0xffff << 48;
+        let upper = self.cpus[cpu].x86.is_some() && self.ground.chooser.now();
+        if upper { UPPER } else { 0 }
     }
 }
 

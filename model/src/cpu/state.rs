@@ -1,9 +1,10 @@
 //! What one CPU holds: its TLB, its stores under way, and what it has issued and not completed.
 
+use super::x86_64;
 use crate::memory::Format;
 use crate::memory::StoreBuffer;
 use crate::memory::walk::Start;
-use crate::tlb::{Context, Regime, Scope, Tlb};
+use crate::tlb::{Context, Entry, Regime, Scope, Tlb};
 use alloc::vec::Vec;
 
 /// What a CPU has, and what is wrong with it.
@@ -57,6 +58,8 @@ pub(crate) struct Cpu {
     pub(crate) features: CpuFeatures,
     pub(crate) tlb: Tlb,
     pub(crate) stores: StoreBuffer,
+    /// The registers of an x86-64 CPU; nothing: it is an AArch64 one.
+    pub(super) x86: Option<x86_64::State>,
     pub(super) asid: u16,
     pub(super) ttbr0: Option<u64>,
     pub(super) ttbr1: Option<u64>,
@@ -77,8 +80,23 @@ impl Cpu {
         }
     }
 
+    pub(crate) fn x86(features: x86_64::CpuFeatures) -> Self {
+        Self {
+            x86: Some(x86_64::State::new(features)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether an entry can be used as things are.
+    pub(crate) fn can_use(&self, entry: &Entry) -> bool {
+        self.x86.as_ref().is_none_or(|x86| x86.can_use(entry))
+    }
+
     /// The tables that translate this address now. Bit 55 chooses the half (Arm ARM D8.2.4).
     pub(super) fn context(&self, va: u64) -> Option<Context> {
+        if let Some(x86) = &self.x86 {
+            return x86.context(va, self.ttbr1);
+        }
         let root = if va >> 55 & 1 == 0 {
             self.ttbr0
         } else {

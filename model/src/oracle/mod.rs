@@ -81,6 +81,18 @@ pub enum Violation {
         /// The offset of the register.
         register: usize,
     },
+    /// An entry of another address space was used, which has the same identifier.
+    UsedForeign {
+        /// By whom.
+        holder: Holder,
+        /// The address translated.
+        va: u64,
+    },
+    /// An invalidation named no ASID, so that it drops what guests have cached as well.
+    ReachedGuests {
+        /// The CPU.
+        cpu: usize,
+    },
     /// A queue's producer index moved beyond its consumer index: entries were overwritten.
     QueueOverrun {
         /// The IOMMU.
@@ -112,6 +124,10 @@ impl fmt::Display for Violation {
                 f,
                 "register {register:#x} of IOMMU {iommu} was written while its queue was running"
             ),
+            Self::UsedForeign { holder, va } => {
+                write!(f, "{holder:?} used another space's entry of {va:#x}")
+            }
+            Self::ReachedGuests { cpu } => write!(f, "CPU {cpu} dropped entries of guests"),
             Self::QueueOverrun { iommu } => write!(f, "the queue of IOMMU {iommu} was overrun"),
         }
     }

@@ -99,7 +99,7 @@ impl<A> ModelPlatform<A> {
     pub fn load(&self, space: SpaceId, root: u64, id: HardwareId) {
         let cpu = current::get();
         self.shared.loaded.with(|all| all.insert(cpu, space));
-        self.shared.model.cpu(cpu).run(root, id.0 as u16);
+        self.shared.model.cpu(cpu).load(root, id.0);
     }
 
     /// The calling task is moved to another CPU. A violation where it had invalidations under way, or was pinned.
