@@ -59,6 +59,11 @@ impl CpuPort {
             .with(|world| world.cpus[self.index].ttbr1 = Some(root));
     }
 
+    /// The root that user addresses are translated by; nothing where there is none.
+    pub fn root(&self) -> Option<u64> {
+        self.on(|world, cpu| world.cpus[cpu].root())
+    }
+
     /// Reads the word at a virtual address.
     ///
     /// # Errors

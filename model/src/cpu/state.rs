@@ -114,6 +114,10 @@ impl Cpu {
         })
     }
 
+    pub(super) fn root(&self) -> Option<u64> {
+        self.context(0).map(|context| context.root.table)
+    }
+
     pub(super) fn is_pinned(&self) -> bool {
         self.pins > 0 || self.irqs_off > 0
     }

@@ -1,0 +1,205 @@
+//! Random kernels on random machines: whatever they do, in whatever order, nothing stale is used once a flush has returned, nor held
+//! under an identifier that is loaded, no frame is used by a former owner, and what the library says it cost is what the
+//! machine counted.
+
+use crate::faulty::Defect;
+use crate::machine::{CPUS, Half, How, Kernel, Op, PAGES, SPACES};
+use crate::rig::Parts;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use tlb_shootdown_model::Temper;
+use tlb_shootdown_model::cpu::x86_64::CpuFeatures;
+
+fn half() -> impl Strategy<Value = Half> {
+    prop_oneof![
+        5 => (0..SPACES).prop_map(Half::User),
+        2 => Just(Half::Kernel),
+    ]
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![
+        4 => Just(How::Tight),
+        2 => Just(How::Loose),
+        1 => Just(How::All),
+        2 => Just(How::Each),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (cpu, space, page) = (0..CPUS, 0..SPACES, 0..PAGES);
+    let flag = any::<bool>;
+    prop_oneof![
+        1 => cpu.clone().prop_map(|cpu| Op::Move { cpu }),
+        6 => (cpu.clone(), space.clone()).prop_map(|(cpu, space)| Op::Switch { cpu, space }),
+        1 => cpu.clone().prop_map(|cpu| Op::SwitchToKernel { cpu }),
+        2 => cpu.clone().prop_map(|cpu| Op::Lazy { cpu }),
+        4 => cpu.clone().prop_map(|cpu| Op::Exit { cpu }),
+        4 => (space.clone(), page.clone()).prop_map(|(space, page)| Op::Crowd { space, page }),
+        5 => (half(), page.clone(), flag())
+            .prop_map(|(half, page, writable)| Op::Map { half, page, writable }),
+        3 => (half(), page.clone()).prop_map(|(half, page)| Op::Unmap { half, page }),
+        3 => (half(), page.clone(), flag())
+            .prop_map(|(half, page, writable)| Op::Protect { half, page, writable }),
+        1 => (half(), 0..2_u64).prop_map(|(half, table)| Op::UnmapTable { half, table }),
+        6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
+        5 => (cpu.clone(), half(), page, flag())
+            .prop_map(|(cpu, half, page, write)| Op::Access { cpu, half, page, write }),
+        6 => cpu.prop_map(|cpu| Op::Touch { cpu }),
+        1 => space.prop_map(|space| Op::Retire { space }),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..120)
+}
+
+/// The machine that a run is on.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    parts: Parts,
+    repairs: bool,
+}
+
+/// Which CPUs a run is on.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Without PCIDs.
+    Untagged,
+    /// Without INVPCID.
+    NoInvpcid,
+    Plain,
+    Broadcasts,
+}
+
+impl Kind {
+    const fn features(self) -> CpuFeatures {
+        match self {
+            Self::Untagged => CpuFeatures {
+                pcid: false,
+                ..CpuFeatures::PLAIN
+            },
+            Self::NoInvpcid => CpuFeatures {
+                invpcid: false,
+                ..CpuFeatures::PLAIN
+            },
+            Self::Plain => CpuFeatures::PLAIN,
+            Self::Broadcasts => CpuFeatures::BROADCASTS,
+        }
+    }
+}
+
+fn setting(
+    kinds: &'static [Kind],
+    kpti: impl Strategy<Value = bool>,
+) -> impl Strategy<Value = Setting> {
+    let temper = prop_oneof![
+        6 => any::<u64>().prop_map(Temper::Seeded),
+        1 => Just(Temper::Late),
+    ];
+    let kind = prop::sample::select(kinds);
+    let numbers = (1..4_usize, prop::sample::select(vec![0, 2, 33]));
+    (temper, kind, kpti, numbers, any::<bool>()).prop_map(
+        |(temper, kind, kpti, (slots, ceiling), repairs)| Setting {
+            parts: Parts {
+                cpus: CPUS,
+                kpti,
+                slots,
+                ceiling,
+                ..Parts::new(kind.features(), temper)
+            },
+            repairs,
+        },
+    )
+}
+
+fn run(setting: Setting, ops: &[Op]) {
+    let mut kernel = Kernel::new(setting.parts, setting.repairs);
+    for &op in ops {
+        kernel.apply(op);
+    }
+}
+
+const ALL: &[Kind] = &[
+    Kind::Untagged,
+    Kind::NoInvpcid,
+    Kind::Plain,
+    Kind::Broadcasts,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn promise_03_nothing_stale_is_used_or_held_after_any_flush(
+        setting in setting(ALL, any::<bool>()),
+        ops in ops(),
+    ) {
+        run(setting, &ops);
+    }
+
+    #[test]
+    fn promise_03_nothing_stale_while_spaces_are_promoted(
+        setting in setting(&[Kind::Broadcasts], Just(false)),
+        ops in ops(),
+    ) {
+        run(setting, &ops);
+    }
+}
+
+/// Whether random kernels on such machines notice this defect.
+fn is_noticed(defect: Defect, kinds: &'static [Kind], kpti: bool) -> bool {
+    let config = ProptestConfig {
+        cases: 600,
+        failure_persistence: None,
+        max_shrink_iters: 0,
+        ..ProptestConfig::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let inputs = (setting(kinds, Just(kpti)), ops());
+    let result = runner.run(&inputs, |(mut setting, ops)| {
+        setting.parts.defect = defect;
+        run(setting, &ops);
+        Ok(())
+    });
+    result.is_err()
+}
+
+#[test]
+fn random_kernels_notice_every_defect_of_one_cpu() {
+    for defect in [
+        Defect::NoStoreBarrier,
+        Defect::NoPage,
+        Defect::WrongPage,
+        Defect::NoInvpcid,
+        Defect::KeepsGlobals,
+        Defect::KeepsSpace,
+        Defect::KernelKeeps,
+    ] {
+        assert!(is_noticed(defect, &[Kind::Plain], false), "{defect:?}");
+    }
+    assert!(is_noticed(Defect::NoToggle, &[Kind::NoInvpcid], false));
+}
+
+#[test]
+fn random_kernels_notice_every_defect_of_kpti() {
+    for defect in [Defect::WrongPcid, Defect::ExitKeeps] {
+        assert!(is_noticed(defect, &[Kind::Plain], true), "{defect:?}");
+    }
+}
+
+#[test]
+fn random_kernels_notice_every_defect_of_broadcasts() {
+    for defect in [
+        Defect::NoBroadcast,
+        Defect::WrongBroadcast,
+        Defect::ShortBroadcast,
+        Defect::FinalOnly,
+        Defect::BroadcastKeepsGlobals,
+        Defect::NoAsid,
+        Defect::NoSync,
+    ] {
+        assert!(is_noticed(defect, &[Kind::Broadcasts], false), "{defect:?}");
+    }
+}
