@@ -29,7 +29,7 @@ pub(super) struct Entry {
     pub(super) domain: u16,
     /// Bit 96, I: the device may ask for translations.
     pub(super) device_tlb: bool,
-    /// Bits 183:182, GuestPagingMode: 0 for four levels.
+    /// Bits 183:182, GuestPagingMode: levels of guest tables, less 4.
     pub(super) guest_mode: u8,
     /// A reserved bit is set: 6:2 and 63, 181:180, 206:192 and 245:240 (QEMU's `AMDVI_DTE_QUAD*_RESERVED`).
     pub(super) malformed: bool,

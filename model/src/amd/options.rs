@@ -15,6 +15,8 @@ pub struct AmdOptions {
     pub iotlb_types: bool,
     /// Requests without a PASID may be translated as those of PASID 0 (EFR.GIOSup).
     pub giov: bool,
+    /// Levels of guest tables, 4 or 5 (EFR.GATS + 4).
+    pub guest_levels: u8,
     /// Levels of the GCR3 table (EFR.GLXSup + 1), 1 to 3.
     pub gcr3_levels: u8,
     /// Bits of a PASID (EFR.PASmax + 1), at most 20.
@@ -38,6 +40,7 @@ impl Default for AmdOptions {
             iotlb: true,
             iotlb_types: false,
             giov: true,
+            guest_levels: 4,
             gcr3_levels: 3,
             pasid_bits: 20,
             snp: false,

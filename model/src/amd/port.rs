@@ -85,10 +85,10 @@ impl AmdPort {
         self.with(|iommu, _| iommu.work.abort_next = true);
     }
 
-    /// Sets reserved bits in the slot of the next command that is fetched and is no COMPLETION_WAIT: ILLEGAL_COMMAND_ERROR, at each
-    /// fetch until the slot is written again.
-    pub fn spoil_next_command(&self) {
-        self.with(|iommu, _| iommu.work.spoil_next = true);
+    /// Sets these bits in the two words of the next command that is fetched and is no COMPLETION_WAIT. Bit 3 of the second is reserved
+    /// in every one of them: ILLEGAL_COMMAND_ERROR, at each fetch until the slot is written again.
+    pub fn spoil_next_command(&self, first: u64, second: u64) {
+        self.with(|iommu, _| iommu.work.spoil_next = Some((first, second)));
     }
 
     /// How many entries its TLB holds.

@@ -56,16 +56,18 @@ impl Iommu {
         let at = self.registers.command_at(self.registers.head);
         let memory = &mut ground.memory;
         let words = memory.device_read(at).zip(memory.device_read(at + 8));
-        let Some((mut w0, w1)) = words.filter(|_| !core::mem::take(&mut self.work.abort_next))
+        let Some((mut w0, mut w1)) = words.filter(|_| !core::mem::take(&mut self.work.abort_next))
         else {
             self.registers.halt();
             self.record(event::command_hardware_error(at), ground);
             return;
         };
-        if self.work.spoil_next && w0 >> 60 != 1 {
-            self.work.spoil_next = false;
-            w0 |= 0xf << 60;
+        if w0 >> 60 != 1
+            && let Some((first, second)) = self.work.spoil_next.take()
+        {
+            (w0, w1) = (w0 | first, w1 | second);
             memory.write(at, w0);
+            memory.write(at + 8, w1);
         }
         let Ok(command) = command::decode(w0, w1, &self.options) else {
             self.registers.halt();

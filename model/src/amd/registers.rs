@@ -220,11 +220,13 @@ fn size(base: u64) -> Option<u64> {
     (code >= 8).then(|| 16 << code)
 }
 
-/// HATS and GATS are four levels.
+/// HATS is four levels.
 fn features(options: &AmdOptions) -> u64 {
     let bit = |set: bool, position: u32| u64::from(set) << position;
     let guest = if options.gt {
-        u64::from(options.gcr3_levels - 1) << 14 | u64::from(options.pasid_bits - 1) << 32
+        u64::from(options.guest_levels - 4) << 12
+            | u64::from(options.gcr3_levels - 1) << 14
+            | u64::from(options.pasid_bits - 1) << 32
     } else {
         0
     };

@@ -85,14 +85,14 @@ impl Iommu {
         }
     }
 
-    /// Nothing is set that is reserved, or that this IOMMU does not have. Guest translation on top of host translation, more
-    /// levels than four, and other guest paging modes are not modelled.
+    /// Nothing is set that is reserved, or that this IOMMU does not have. Guest translation on top of host translation and host tables of more
+    /// than four levels are not modelled.
     fn is_legal(&self, entry: &DeviceEntry) -> bool {
         let guest = !entry.guest
             || (self.options.gt
                 && self.registers.guest_enabled()
                 && entry.mode == 0
-                && entry.guest_mode == 0
+                && 4 + entry.guest_mode <= self.options.guest_levels
                 && entry.gcr3_levels <= self.options.gcr3_levels);
         let plain_is_zero = !entry.plain_is_zero || self.options.giov;
         !entry.malformed && entry.mode <= 4 && guest && plain_is_zero
@@ -153,7 +153,10 @@ fn allows(entry: &DeviceEntry, request: &Request) -> bool {
 fn is_in_range(context: &Context, va: u64) -> bool {
     match context.root.format {
         Format::AmdHost => va >> (12 + 9 * (4 - context.root.level)) == 0,
-        _ => (va as i64) << 16 >> 16 == va as i64,
+        _ => {
+            let unused = 16 + 9 * context.root.level;
+            (va as i64) << unused >> unused == va as i64
+        }
     }
 }
 
@@ -182,7 +185,7 @@ fn guest_context(entry: &DeviceEntry, pasid: u32, root: u64) -> Context {
         private: false,
         root: Start {
             format: Format::X86,
-            level: 0,
+            level: -(entry.guest_mode as i8),
             table: root,
         },
     }

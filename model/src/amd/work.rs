@@ -19,8 +19,8 @@ pub(super) struct Work {
     pub(super) outstanding: Vec<Fetched>,
     /// The next fetch finds no memory.
     pub(super) abort_next: bool,
-    /// The next fetch that is no COMPLETION_WAIT finds reserved bits set in its slot.
-    pub(super) spoil_next: bool,
+    /// The next fetch that is no COMPLETION_WAIT finds these bits set in its slot.
+    pub(super) spoil_next: Option<(u64, u64)>,
     /// Everything is done in the end without a wait that asks for it, as when a machine is left alone for long.
     pub(super) pressed: bool,
     /// Nothing moves, as if the clock had stopped.

@@ -1,10 +1,13 @@
 //! Device table and GCR3 table: what is cached, what is refused, and how a refusal is recorded.
 
 use crate::rig::{
-    CONTROL, DEVICE, DEVICE_ENTRY, HOST_DEVICE, PAGE, PASID, PASID_ALL, PASID_PAGE, Rig, eventually,
+    CONTROL, DEVICE, DEVICE_ENTRY, HOST_DEVICE, PAGE, PASID, PASID_ALL, PASID_PAGE, Rig,
+    eventually, put,
 };
 use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown_model::amd::{AmdOptions, DeviceFault, DeviceOptions};
+use tlb_shootdown_model::memory::Mapping;
+use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::oracle::Violation;
 
 #[test]
@@ -118,6 +121,8 @@ fn entries_decide_who_is_translated() {
     ];
     for (name, change, expected) in cases {
         let mut rig = Rig::plain();
+        // Where a table of one level has the low nine bits of the PASID.
+        put(&rig.gcr3, 0x145, rig.tables.root() | 1);
         rig.put_entry(DEVICE, change(rig.entry(DEVICE)));
         rig.barriers.publish_tables();
         rig.run(&[DEVICE_ENTRY]);
@@ -151,6 +156,79 @@ fn host_translation_heeds_the_rights_of_the_entry_and_its_length() {
     rig.barriers.publish_tables();
     rig.run(&[(0x2000_0000_0000_0030, 0)]);
     assert_eq!(rig.host_device.read(PAGE), Err(DeviceFault::Permission));
+    // IW clear.
+    rig.protect(Rights::ReadWrite);
+    rig.put_entry(HOST_DEVICE, [word & !(1 << 62), domain]);
+    rig.barriers.publish_tables();
+    rig.run(&[(0x2000_0000_0000_0030, 0), (8 << 60, 0)]);
+    assert!(rig.host_device.read(PAGE).is_ok());
+    let write = rig.host_device.write(PAGE, 1);
+    assert_eq!(write, Err(DeviceFault::Permission));
+}
+
+#[test]
+fn guest_addresses_are_canonical_and_pages_are_the_users() {
+    let rig = Rig::plain();
+    assert!(rig.device.read(PAGE).is_ok());
+    let beyond = rig.device.read(PAGE | 1 << 48);
+    assert_eq!(beyond, Err(DeviceFault::NotPresent));
+    let rig = Rig::plain();
+    let leaf = (0..3).fold(rig.tables.root(), |table, level| {
+        let index = PAGE >> (39 - 9 * level) & 0x1ff;
+        rig.model.peek(table + index * 8) & 0x000f_ffff_ffff_f000
+    });
+    let at = leaf + (PAGE >> 12 & 0x1ff) * 8;
+    // U/S clear.
+    rig.model.poke(at, rig.model.peek(at) & !(1 << 2));
+    assert_eq!(rig.device.read(PAGE), Err(DeviceFault::Permission));
+}
+
+#[test]
+fn guest_tables_of_five_levels_need_the_feature_and_the_mode() {
+    let address = 1 << 50;
+    for (guest_levels, expected) in [(4, Err(DeviceFault::Event(1))), (5, Ok(0))] {
+        let options = AmdOptions {
+            guest_levels,
+            ..AmdOptions::default()
+        };
+        let mut rig = Rig::new(options, DeviceOptions::default());
+        let tables = rig.model.x86_la57_tables();
+        tables.map(0, address, Mapping::page(rig.frame, Rights::ReadOnly));
+        rig.put_root(tables.root() | 1);
+        let [first, second] = rig.entry(DEVICE);
+        rig.put_entry(DEVICE, [first, second, 1 << 54]);
+        rig.barriers.publish_tables();
+        rig.run(&[DEVICE_ENTRY, PASID_ALL]);
+        assert_eq!(rig.device.read(address), expected);
+    }
+}
+
+#[test]
+fn malformed_entries_of_host_tables_are_faults() {
+    let table = |rig: &Rig, level: u32| {
+        (0..level).fold(rig.host_tables.root(), |table, level| {
+            let index = PAGE >> (39 - 9 * level) & 0x1ff;
+            rig.model.peek(table + index * 8) & 0x000f_ffff_ffff_f000
+        })
+    };
+    // The level counted from the root, and the bits that are cleared and set in its entry.
+    let cases = [
+        (3, 1, 0),
+        (3, 1 << 61, 0),
+        (3, 0, 1 << 52),
+        (3, 0, 7 << 9),
+        (2, 1 << 62, 0),
+        (1, 2 << 9, 1 << 9),
+        (0, 7 << 9, 0),
+    ];
+    for (level, cleared, set) in cases {
+        let rig = Rig::plain();
+        let index = PAGE >> (39 - 9 * level) & 0x1ff;
+        let at = table(&rig, level) + index * 8;
+        rig.model.poke(at, rig.model.peek(at) & !cleared | set);
+        let read = rig.host_device.read(PAGE);
+        assert_eq!(read, Err(DeviceFault::NotPresent), "level {level}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ const EVERYTHING: AmdOptions = AmdOptions {
     iotlb: true,
     iotlb_types: true,
     giov: true,
+    guest_levels: 5,
     gcr3_levels: 3,
     pasid_bits: 20,
     snp: false,
@@ -149,13 +150,13 @@ fn a_spoiled_command_is_somebody_elses_too() {
     let mut rig = Rig::plain();
     rig.upgraded();
     let (first, second) = (rig.wait(), rig.wait());
-    rig.iommu.spoil_next_command();
+    rig.iommu.spoil_next_command(0, 1 << 3);
     rig.run(&[first, PASID_PAGE, HOST_PAGE, second]);
     assert_eq!((rig.head(), rig.stored()), (0x10, 1));
     assert_eq!(rig.logged(), [(0x5000_0000_0000_0000, rig.slot(1))]);
     // Written once more as it was.
-    assert_ne!(get(&rig.commands, 2), PASID_PAGE.0);
-    put(&rig.commands, 2, PASID_PAGE.0);
+    assert_eq!(get(&rig.commands, 3), PASID_PAGE.1 | 1 << 3);
+    put(&rig.commands, 3, PASID_PAGE.1);
     rig.barriers.before_doorbell();
     rig.restart();
     assert_eq!(rig.stored(), 2);

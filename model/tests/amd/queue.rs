@@ -67,6 +67,22 @@ fn a_missing_wait_completes_nothing() {
 }
 
 #[test]
+fn no_more_than_16_commands_are_under_way() {
+    for (before, expected) in [(14, DENIED), (15, Ok(()))] {
+        let mut rig = Rig::plain();
+        rig.upgraded();
+        let mut commands = vec![(0x2000_0000_0000_0001, 0); before];
+        commands.extend([PASID_PAGE, (0x2000_0000_0000_0001, 0)]);
+        rig.ring(&commands);
+        for _ in 0..100 {
+            rig.model.step();
+        }
+        // Of 16 the last is done first; 15 and one more leave it alone.
+        assert_eq!(rig.device.write(PAGE, 1), expected, "{before}");
+    }
+}
+
+#[test]
 fn waits_store_in_their_order() {
     let mut rig = Rig::plain();
     let waits: Vec<_> = (0..8).map(|_| rig.wait()).collect();

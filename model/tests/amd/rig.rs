@@ -118,7 +118,8 @@ impl Rig {
         );
     }
 
-    pub(crate) fn put_entry(&self, device: u16, words: [u64; 2]) {
+    /// The first words of an entry; its others stay.
+    pub(crate) fn put_entry<const N: usize>(&self, device: u16, words: [u64; N]) {
         for (n, word) in words.into_iter().enumerate() {
             put(&self.device_table, usize::from(device) * 4 + n, word);
         }
