@@ -1,0 +1,106 @@
+//! The address operand that the commands for the IOMMU's TLB and for device TLBs share (AMD 48882 2.4.3, 2.4.4).
+
+use crate::address::{FlushRange, PageRange};
+
+/// S: the address also says how large the block is.
+const SIZED: u64 = 1 << 0;
+/// The address that stands for everything: the lowest zero bit from 12 upward is bit 63.
+const EVERYTHING: u64 = 0x7fff_ffff_ffff_f000;
+/// log2 of the smallest and the largest block.
+const PAGE: u32 = 12;
+const LARGEST: u32 = 51;
+
+/// One naturally aligned power-of-two block of addresses.
+///
+/// A block of 2^k bytes is written as its address with bits k-2 down to 12 set and bit k-1 clear: the IOMMU takes the lowest zero
+/// bit from 12 upward for half the size. A single page has no bits to spare for that and is written without S.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Span(u64);
+
+impl Span {
+    /// Everything.
+    pub const ALL: Self = Self(EVERYTHING | SIZED);
+
+    /// The smallest block that holds both addresses.
+    pub const fn holding(first: u64, last: u64) -> Self {
+        let log2 = log2_of_block(first, last);
+        if log2 > LARGEST {
+            return Self::ALL;
+        }
+        let base = first >> log2 << log2;
+        if log2 == PAGE {
+            return Self(base);
+        }
+        Self(base | ((1 << (log2 - 1)) - 1) & !0xfff | SIZED)
+    }
+
+    /// The bits of the second command word.
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+const fn log2_of_block(first: u64, last: u64) -> u32 {
+    PAGE + (u64::BITS - ((first ^ last) >> PAGE).leading_zeros())
+}
+
+/// The blocks for one request: one where it is at most twice as large as the request, otherwise two.
+///
+/// Two always suffice: the smallest block that holds a range is cut in the middle by it, each part touches the cut, and
+/// so needs less than twice its own size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spans {
+    spans: [Span; 2],
+    len: usize,
+}
+
+impl Spans {
+    /// Everything.
+    pub(super) const ALL: Self = Self::one(Span::ALL);
+
+    /// The blocks for a request.
+    pub(super) const fn new(range: &FlushRange) -> Self {
+        match range {
+            FlushRange::All => Self::ALL,
+            FlushRange::Pages(pages) => Self::of_pages(pages),
+        }
+    }
+
+    const fn one(span: Span) -> Self {
+        Self {
+            spans: [span; 2],
+            len: 1,
+        }
+    }
+
+    const fn of_pages(pages: &PageRange) -> Self {
+        let (first, last) = (pages.first().raw(), pages.last_byte().raw());
+        let log2 = log2_of_block(first, last);
+        let asked = ((last - first) >> PAGE) + 1;
+        if 1 << (log2 - PAGE) <= 2 * asked {
+            return Self::one(Span::holding(first, last));
+        }
+        let cut = last >> (log2 - 1) << (log2 - 1);
+        Self {
+            spans: [Span::holding(first, cut - 1), Span::holding(cut, last)],
+            len: 2,
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[Span] {
+        &self.spans[..self.len]
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    /// Whether more than twice a request was taken for it: everything, for so wide a range that no block holds it.
+    pub(super) fn widen(&self, range: &FlushRange) -> bool {
+        matches!(range, FlushRange::Pages(_)) && self.as_slice().contains(&Span::ALL)
+    }
+}
+
+#[cfg(test)]
+mod tests;
