@@ -8,3 +8,4 @@ mod memory;
 mod queue;
 mod reserved;
 mod rig;
+mod walking;
