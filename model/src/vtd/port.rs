@@ -8,6 +8,7 @@ use super::request::Request;
 use super::unit::Vtd;
 use crate::ground::Ground;
 use crate::model::Model;
+use crate::oracle::Violation;
 use tlb_shootdown::dma::Mmio;
 
 /// The register block: one page (11.4).
@@ -111,10 +112,18 @@ impl VtdPort {
     fn write(&self, at: usize, value: u32) {
         self.with(|unit, ground| match unit.registers.write32(at, value) {
             Effect::Nothing => {}
-            Effect::Doorbell => {
+            Effect::Doorbell { overrun } => {
                 unit.work.parked = false;
                 ground.oracle.counts.doorbells += 1;
+                if overrun {
+                    let iommu = unit.index;
+                    ground.oracle.report(Violation::QueueOverrun { iommu });
+                }
             }
+            Effect::Forbidden => ground.oracle.report(Violation::WrittenWhileRunning {
+                iommu: unit.index,
+                register: at,
+            }),
             Effect::Cleared => unit.work.parked = !unit.options.resumes_on_clear,
         });
     }

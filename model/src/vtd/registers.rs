@@ -72,7 +72,12 @@ pub(super) struct Registers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
-    Doorbell,
+    /// The tail moved; entries that were not fetched may have been overwritten.
+    Doorbell {
+        overrun: bool,
+    },
+    /// A register that has to stand still while the queue is running.
+    Forbidden,
     /// FSTS.IQE was cleared.
     Cleared,
 }
@@ -235,25 +240,31 @@ impl Registers {
                 }
             }
             offset::IQT => {
-                self.tail = value & POSITION;
-                return if self.queue_enabled() {
-                    Effect::Doorbell
-                } else {
-                    Effect::Nothing
-                };
+                let old = core::mem::replace(&mut self.tail, value & POSITION);
+                if self.queue_enabled() {
+                    let overrun = self.overran(old);
+                    return Effect::Doorbell { overrun };
+                }
             }
             offset::ICS => self.ics &= !value,
+            _ if at & !7 == offset::IQA && self.queue_enabled() => return Effect::Forbidden,
             _ => self.write_half(at, value),
         }
         Effect::Nothing
     }
 
+    /// The tail moved from `old` to the head or beyond it: a full queue looks empty, so one entry stays free.
+    fn overran(&self, old: u32) -> bool {
+        let size = self.queue_bytes();
+        let distance = |from: u32, to: u32| to.wrapping_sub(from) % size;
+        distance(old, self.tail) > distance(old, self.head.wrapping_sub(self.entry_bytes()))
+    }
+
     fn write_half(&mut self, at: usize, value: u32) {
-        let enabled = self.queue_enabled();
         let shift = (at & 4) * 8;
         let whole = match at & !7 {
             offset::RTADDR => &mut self.rtaddr,
-            offset::IQA if !enabled => &mut self.iqa,
+            offset::IQA => &mut self.iqa,
             other => {
                 // F alone can be written, to clear it.
                 if let Some((record, 1)) = record_at(other) {

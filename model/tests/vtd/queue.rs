@@ -94,6 +94,33 @@ fn the_ring_wraps_without_a_wrap_bit() {
 }
 
 #[test]
+fn one_entry_of_the_ring_stays_free() {
+    let entries = QUEUE as usize / 32;
+    for (total, expected) in [(entries - 1, false), (entries, true), (entries + 1, true)] {
+        let mut rig = Rig::plain();
+        rig.run(&[FENCE; 5]);
+        rig.unit.freeze(true);
+        rig.ring(&[FENCE; 9]);
+        rig.ring(&vec![FENCE; total - 9]);
+        let overrun = Violation::QueueOverrun { iommu: 0 };
+        assert_eq!(
+            rig.model.violations().contains(&overrun),
+            expected,
+            "{total}"
+        );
+    }
+}
+
+#[test]
+fn the_base_stands_still_while_the_queue_is_running() {
+    let rig = Rig::plain();
+    rig.unit.write64(0x90, 0);
+    let written = |register| Violation::WrittenWhileRunning { iommu: 0, register };
+    assert_eq!(rig.model.violations(), [written(0x90), written(0x94)]);
+    assert_ne!(rig.unit.read64(0x90), 0);
+}
+
+#[test]
 fn everything_is_counted() {
     let mut rig = Rig::plain();
     rig.model.take_counts();
