@@ -6,7 +6,7 @@ use tlb_shootdown::address::{PageRange, PageSize, PhysAddr, VirtAddr};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
-use tlb_shootdown::ticket::{Frames, Item};
+use tlb_shootdown::ticket::{Frames, Held, Item};
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::memory::{Mapping, Tables};
 
@@ -27,6 +27,13 @@ pub(crate) enum Op {
     Switch {
         cpu: usize,
         space: usize,
+    },
+    /// The same, and what is pending is flushed from here before that CPU has loaded the root, or has said so.
+    SwitchAmid {
+        cpu: usize,
+        space: usize,
+        half: Half,
+        loaded: bool,
     },
     SwitchToKernel {
         cpu: usize,
@@ -64,6 +71,12 @@ pub(crate) enum Op {
     Flush {
         half: Half,
         how: How,
+    },
+    /// Two pages are unmapped, and two CPUs flush one each at the same time.
+    FlushTwice {
+        space: usize,
+        pages: [u64; 2],
+        by: [usize; 2],
     },
     Access {
         cpu: usize,
@@ -191,6 +204,12 @@ impl Kernel {
                 self.rig.switch(cpu, &self.processes[space]);
                 self.cpus[cpu] = Does::Runs(space);
             }
+            Op::SwitchAmid {
+                cpu,
+                space,
+                half,
+                loaded,
+            } => self.switch_amid(cpu, space, half, loaded),
             Op::SwitchToKernel { cpu } => {
                 self.rig.switch_to_kernel(cpu);
                 self.cpus[cpu] = Does::Nothing;
@@ -216,6 +235,7 @@ impl Kernel {
             } => self.protect(half, page, writable),
             Op::UnmapTable { half, table } => self.unmap_table(half, table),
             Op::Flush { half, how } => self.flush(half, how),
+            Op::FlushTwice { space, pages, by } => self.flush_twice(space, pages, by),
             Op::Access {
                 cpu,
                 half,
@@ -343,47 +363,110 @@ impl Kernel {
     }
 
     fn flush(&mut self, half: Half, how: How) {
+        let (flushes, items) = self.pending(half, how);
+        let Some((last, first)) = flushes.split_last() else {
+            return;
+        };
+        for &flush in first {
+            self.start_and(half, flush, Vec::new(), |_| ());
+        }
+        self.start_and(half, *last, items, |_| ());
+        self.returned(half);
+    }
+
+    fn flush_twice(&mut self, space: usize, pages: [u64; 2], by: [usize; 2]) {
+        let half = Half::User(space);
+        self.flush(half, How::Tight);
+        pages.iter().for_each(|&page| self.unmap(half, page));
+        let (flushes, items) = self.pending(half, How::Each);
+        let mut frames = Frames::inline::<256>(&self.sink);
+        for item in items {
+            frames.push(item).unwrap();
+        }
+        self.rig.publish();
+        let me = self.me();
+        let (engine, space) = (&self.rig.engine, &self.processes[space].space);
+        let start = |(&flush, &cpu): (&Flush, &usize)| {
+            self.rig.cpu(cpu).enter_kernel();
+            self.rig.platform.set_current(cpu);
+            engine.start(space, flush).unwrap()
+        };
+        let tickets: Vec<_> = flushes.iter().zip(&by).map(start).collect();
+        for ticket in tickets {
+            ticket.wait().unwrap();
+        }
+        self.rig.platform.set_current(me);
+        if !flushes.is_empty() {
+            frames.release();
+            self.returned(half);
+        }
+    }
+
+    /// A CPU in the middle of its switch has interrupts off: the flush waits for it, and is over when it has gone on.
+    fn switch_amid(&mut self, cpu: usize, space: usize, half: Half, loaded: bool) {
+        if cpu == self.me() {
+            return self.apply(Op::Switch { cpu, space });
+        }
+        let (flushes, items) = self.pending(half, How::Tight);
+        let switching = self.rig.begin_switch(cpu, &self.processes[space]);
+        if loaded {
+            self.rig.load(&switching, &self.processes[space]);
+        }
+        let end = |kernel: &Self| {
+            if !loaded {
+                kernel.rig.load(&switching, &kernel.processes[space]);
+            }
+            kernel.rig.end_switch(switching);
+        };
+        match flushes.last() {
+            Some(&flush) => self.start_and(half, flush, items, end),
+            None => end(self),
+        }
+        self.cpus[cpu] = Does::Runs(space);
+        if !flushes.is_empty() {
+            self.returned(half);
+        }
+    }
+
+    /// What has to be flushed, and what is free after it. Upgrades are over with on return.
+    fn pending(&mut self, half: Half, how: How) -> (Vec<Flush>, Vec<Item>) {
         let book = self.book(half);
         let upgraded = core::mem::take(&mut book.upgraded);
         let changed = core::mem::take(&mut book.changed);
-        let deep = !book.tables.is_empty();
+        let frames = core::mem::take(&mut book.frames).into_iter();
+        let tables = core::mem::take(&mut book.tables);
         for page in upgraded {
             self.flush_upgrade(half, page);
         }
         let Some(hull) = half.hull(&changed) else {
-            return;
+            return (Vec::new(), Vec::new());
         };
+        let deep = !tables.is_empty();
         let tight = Flush::pages(hull).leaf_only().leaf_size(PageSize::KIB_4);
-        let flushes: Vec<_> = match how {
+        let flushes = match how {
             How::All => vec![Flush::all()],
             How::Tight if !deep => vec![tight],
             How::Each if !deep => changed.iter().map(|&page| half.exactly(page)).collect(),
             _ => vec![Flush::pages(hull)],
         };
-        let (last, first) = flushes.split_last().expect("something has changed");
-        for &flush in first {
-            self.start(half, flush, Vec::new());
-        }
-        let book = self.book(half);
         let size = PageSize::KIB_4;
-        let frames = core::mem::take(&mut book.frames).into_iter();
-        let tables = core::mem::take(&mut book.tables).into_iter();
         let frames = frames
             .map(PhysAddr::new)
             .map(|base| Item::Frame { base, size });
-        let tables = tables.map(PhysAddr::new).map(|base| Item::Table { base });
-        self.start(half, *last, frames.chain(tables).collect());
-        self.rig
-            .model
-            .returned(self.tables(half).root(), 0, u64::MAX);
+        let tables = tables.into_iter().map(PhysAddr::new);
+        let tables = tables.map(|base| Item::Table { base });
+        (flushes, frames.chain(tables).collect())
     }
 
-    fn start(&mut self, half: Half, flush: Flush, items: Vec<Item>) {
-        let nothing = Item::Table {
-            base: PhysAddr::new(0),
-        };
-        let mut storage = [nothing; 256];
-        let mut frames = Frames::in_storage(&self.sink, &mut storage);
+    /// Starts a flush, does something else, and waits for it.
+    fn start_and(
+        &mut self,
+        half: Half,
+        flush: Flush,
+        items: Vec<Item>,
+        meanwhile: impl FnOnce(&Self),
+    ) {
+        let mut frames = Frames::inline::<256>(&self.sink);
         for item in items {
             frames.push(item).unwrap();
         }
@@ -393,9 +476,17 @@ impl Kernel {
             Half::User(space) => engine.start(&self.processes[space].space, flush),
             Half::Kernel => engine.start_kernel(flush),
         };
-        let cost = ticket.unwrap().holding(frames).wait().unwrap();
+        let ticket = ticket.unwrap().holding(frames);
+        meanwhile(self);
+        let cost = ticket.wait().unwrap();
         self.compare(&cost);
         self.last_cost = cost;
+    }
+
+    fn returned(&self, half: Half) {
+        self.rig
+            .model
+            .returned(self.tables(half).root(), 0, u64::MAX);
     }
 
     fn flush_upgrade(&self, half: Half, page: u64) {
@@ -532,7 +623,16 @@ impl Kernel {
             frames.push(Item::Table { base }).unwrap();
         }
         let ticket = self.rig.engine.retire(&old.space).unwrap();
+        let shared = self.rig.shared_id(&old);
         ticket.holding(frames).wait().unwrap();
+        if let Some(pcid) = shared {
+            let held = (0..CPUS).map(|cpu| self.rig.cpu(cpu).held_under(pcid));
+            assert_eq!(
+                held.sum::<usize>(),
+                0,
+                "under PCID {pcid}, which is given back"
+            );
+        }
         self.rig.model.returned(root, 0, u64::MAX);
     }
 }

@@ -32,6 +32,9 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => cpu.clone().prop_map(|cpu| Op::Move { cpu }),
         6 => (cpu.clone(), space.clone()).prop_map(|(cpu, space)| Op::Switch { cpu, space }),
+        3 => (cpu.clone(), space.clone(), half(), flag()).prop_map(|(cpu, space, half, loaded)| {
+            Op::SwitchAmid { cpu, space, half, loaded }
+        }),
         1 => cpu.clone().prop_map(|cpu| Op::SwitchToKernel { cpu }),
         2 => cpu.clone().prop_map(|cpu| Op::Lazy { cpu }),
         4 => cpu.clone().prop_map(|cpu| Op::Exit { cpu }),
@@ -43,6 +46,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(half, page, writable)| Op::Protect { half, page, writable }),
         1 => (half(), 0..2_u64).prop_map(|(half, table)| Op::UnmapTable { half, table }),
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
+        2 => (space.clone(), [0..PAGES, 0..PAGES], [0..CPUS, 0..CPUS])
+            .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
         5 => (cpu.clone(), half(), page, flag())
             .prop_map(|(cpu, half, page, write)| Op::Access { cpu, half, page, write }),
         6 => cpu.prop_map(|cpu| Op::Touch { cpu }),

@@ -3,8 +3,8 @@
 use crate::faulty::{Defect, Faulty};
 use std::sync::Arc;
 use tlb_shootdown::address::{PageSize, PhysAddr};
-use tlb_shootdown::arch::HardwareId;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
+use tlb_shootdown::arch::{Arch as _, HardwareId};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::error::Incomplete;
@@ -15,7 +15,7 @@ use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::x86_64::{CpuFeatures, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
-use tlb_shootdown_model::platform::{ModelBarriers, ModelPlatform};
+use tlb_shootdown_model::platform::{IrqGuard, ModelBarriers, ModelPlatform};
 use tlb_shootdown_model::{Model, Temper};
 
 pub(crate) type Arch = X86_64<Faulty, 1>;
@@ -62,6 +62,13 @@ impl Parts {
             ceiling: 33,
         }
     }
+}
+
+/// A switch between its two halves.
+pub(crate) struct Switching {
+    cpu: usize,
+    id: HardwareId,
+    irqs_off: IrqGuard,
 }
 
 const NO_FLUSH: u64 = 1 << 63;
@@ -132,15 +139,34 @@ impl Rig {
     }
 
     /// This CPU switches to the process.
-    pub(crate) fn switch(&self, cpu: usize, process: &Process) -> HardwareId {
+    pub(crate) fn switch(&self, cpu: usize, process: &Process) {
+        let switching = self.begin_switch(cpu, process);
+        self.load(&switching, process);
+        self.end_switch(switching);
+    }
+
+    /// The first half of a switch; interrupts are off until its end.
+    pub(crate) fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
         self.on(cpu, |_| {
+            let irqs_off = self.platform.irq_save();
             let id = self.engine.switch_to(&process.space).unwrap();
             let id = HardwareId(id.0 | self.keeps_on_switch());
-            self.platform
-                .load(process.space.id(), process.tables.root(), id);
-            self.engine.root_loaded();
-            id
+            Switching { cpu, id, irqs_off }
         })
+    }
+
+    /// The root is loaded.
+    pub(crate) fn load(&self, switching: &Switching, process: &Process) {
+        self.on(switching.cpu, |_| {
+            let root = process.tables.root();
+            self.platform.load(process.space.id(), root, switching.id);
+        });
+    }
+
+    /// Everybody can see what is loaded.
+    pub(crate) fn end_switch(&self, switching: Switching) {
+        self.on(switching.cpu, |_| self.engine.root_loaded());
+        drop(switching.irqs_off);
     }
 
     /// This CPU switches to a root of the kernel's own.
@@ -169,6 +195,13 @@ impl Rig {
             let id = self.engine.arch().user_cr3_on_exit(CpuId::new(cpu as u32));
             port.exit_to_user(id.0 | self.keeps_on_exit());
         });
+    }
+
+    /// The PCID that all CPUs use for the process, where there is one.
+    pub(crate) fn shared_id(&self, process: &Process) -> Option<u32> {
+        let id = self.engine.arch().hardware_id(process.space.hardware());
+        let pcid = id.map_or(0, |id| id.0 & 0xfff);
+        (pcid != 0).then_some(pcid as u32)
     }
 
     pub(crate) fn has_global_pages(&self) -> bool {

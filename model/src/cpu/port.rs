@@ -106,6 +106,16 @@ impl CpuPort {
         self.model.with(|world| world.cpus[self.index].tlb.len())
     }
 
+    /// How many of them are tagged with this identifier, an ASID or a PCID.
+    pub fn held_under(&self, id: u32) -> usize {
+        self.on(|world, cpu| {
+            let entries = world.cpus[cpu].tlb.iter();
+            entries
+                .filter(|entry| entry.context.asid == id && !entry.global)
+                .count()
+        })
+    }
+
     /// The task that runs here moves away: a violation where it has invalidations under way.
     pub fn leave(&self) {
         self.model.with(|world| world.leave(self.index));
