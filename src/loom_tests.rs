@@ -7,6 +7,8 @@ mod attachment;
 mod engine;
 mod mailbox;
 mod world;
+mod x86;
+mod x86_world;
 
 /// Runs a model with at most so many preemptions, or whole. Every defect that was put back shows within its bound.
 fn explore(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {

@@ -3,7 +3,7 @@
 use crate::arch::Arch;
 use crate::attachment::Slots;
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, order_seq_cst};
 
 pub use crate::space_id::SpaceId;
 
@@ -101,7 +101,9 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
 
     /// Raises the generation: a full barrier, between the page-table stores and the look at who may hold entries.
     pub(crate) fn raise_generation(&self) -> u64 {
-        self.generation.fetch_add(1, Ordering::SeqCst) + 1
+        let raised = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        order_seq_cst();
+        raised
     }
 
     pub(crate) fn is_live(&self) -> bool {

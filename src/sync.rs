@@ -5,6 +5,14 @@ pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+/// Says to loom, which takes SeqCst accesses for AcqRel ones, that those on either side of this have one order with all others.
+#[cfg(not(loom))]
+pub(crate) const fn order_seq_cst() {}
+#[cfg(loom)]
+pub(crate) fn order_seq_cst() {
+    fence(Ordering::SeqCst);
+}
+
 /// How many CPUs have a line of their own for each word of a [`CpuSet`](crate::cpu_set::CpuSet). Loom's models have fewer: it
 /// follows every atomic there is.
 #[cfg(not(loom))]

@@ -1,7 +1,7 @@
 //! What each CPU has loaded, for the others to see.
 
 use crate::space_id::SpaceId;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom, order_seq_cst};
 
 /// What a CPU has loaded: a space's number, with bit 63 where it runs under an identifier that all CPUs share; 0 for a root of the
 /// kernel's own; all ones while it switches. Numbers of spaces are below 2^62.
@@ -65,6 +65,7 @@ impl Shown {
     /// What is loaded. SeqCst: whoever has raised a generation and then sees no switch here knows that the switch, which shows itself and
     /// then reads the generation, finds it raised.
     pub(super) fn loaded(&self) -> Loaded {
+        order_seq_cst();
         Loaded(self.loaded.load(Ordering::SeqCst))
     }
 
@@ -77,6 +78,7 @@ impl Shown {
     /// From here on this CPU may have any root loaded.
     pub(super) fn begin_switch(&self) {
         self.loaded.store(Loaded::SWITCHING.0, Ordering::SeqCst);
+        order_seq_cst();
         self.lazy.store(0, Ordering::Release);
     }
 
