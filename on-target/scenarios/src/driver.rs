@@ -152,7 +152,11 @@ fn check<M: Machine>(
         Use::Write => machine.write(observer, page, CHECKED | number)?,
     };
     let landed = script.check == Use::Read || machine.word(Frame(page.0)) == CHECKED | number;
-    name(script.becomes, access, number, landed).ok_or(Failure::Check { page, access })
+    let unexplained = Failure::Check { page, access };
+    if access == Access::Refused(Refusal::Unreported) && !machine.yardstick().silent {
+        return Err(unexplained);
+    }
+    name(script.becomes, access, number, landed).ok_or(unexplained)
 }
 
 /// The word for `access` to a page that became what `becomes` says; `None` where neither table explains it.
@@ -162,10 +166,11 @@ fn name(
     number: u64,
     landed: bool,
 ) -> Option<(Seen, Option<Refusal>)> {
+    use Refusal::{Permission, Translation, Unreported};
     let seen = match (becomes, access) {
-        (Becomes::Unmapped, Access::Refused(Refusal::Translation)) => Seen::Fresh,
+        (Becomes::Unmapped, Access::Refused(Translation | Unreported)) => Seen::Fresh,
         (Becomes::Unmapped, Access::Done(word)) if word == ORIGINAL | number => Seen::Stale,
-        (Becomes::ReadOnly, Access::Refused(Refusal::Permission)) if !landed => Seen::Fresh,
+        (Becomes::ReadOnly, Access::Refused(Permission | Unreported)) if !landed => Seen::Fresh,
         (Becomes::ReadOnly, Access::Done(_)) if landed => Seen::Stale,
         (Becomes::Writable, Access::Done(_)) if landed => Seen::Fresh,
         (Becomes::Writable, Access::Refused(why)) if !landed => {

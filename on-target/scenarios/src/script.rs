@@ -30,8 +30,11 @@ pub(crate) struct Script {
 
 const ONE: Page = Page(1);
 
+/// Pages of [`Case::Range`].
+pub(crate) const RANGE_PAGES: u32 = 4;
+
 /// Even in number and beginning at an even page, so that one ranged invalidation of any architecture covers them.
-const RANGE: [Page; 4] = [Page(2), Page(3), Page(4), Page(5)];
+const RANGE: [Page; RANGE_PAGES as usize] = [Page(2), Page(3), Page(4), Page(5)];
 
 /// Not adjacent: a range that covered them would be over-long.
 const SCATTERED: [Page; 3] = [Page(0), Page(3), Page(7)];

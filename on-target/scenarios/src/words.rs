@@ -67,10 +67,13 @@ pub enum Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
-    /// No translation (CPU: translation fault; SMMU: F_TRANSLATION, 0x10).
+    /// No translation (CPU: translation fault; SMMU: F_TRANSLATION, 0x10; VT-d: 71h).
     Translation,
-    /// A translation without the right (CPU: permission fault; SMMU: F_PERMISSION, 0x13).
+    /// A translation without the right (CPU: permission fault; SMMU: F_PERMISSION, 0x13; VT-d: 85h).
     Permission,
+    /// Nobody said: the access had no effect, and no record says why. Right only where the machine's
+    /// [`Yardstick`](crate::Yardstick) allows it.
+    Unreported,
     /// Anything else: never what a case expects.
     Other,
 }

@@ -1,5 +1,6 @@
 //! What a machine can show and what an invalidation must cost on it.
 
+use crate::script::RANGE_PAGES;
 use crate::{Case, Cost, Observer};
 
 /// A control that a machine cannot show.
@@ -18,53 +19,99 @@ pub struct Unseen {
 pub struct Yardstick {
     /// The fixed list of controls that the machine cannot show.
     pub unseen: &'static [Unseen],
-    /// What the crate's invalidation costs when no device shares the space.
-    pub cpu_cost: Cost,
-    /// The same with one device behind one IOMMU attached.
-    pub device_cost: Cost,
+    /// Whether its IOMMU may refuse an access without recording why.
+    pub silent: bool,
+    /// What the crate's invalidation costs; with [`Observer::Device`], one device behind one IOMMU is attached.
+    cost: fn(Case, Observer) -> Cost,
 }
 
 /// One TLBI between its two barriers: by address, by range, or by ASID for the whole space; FEAT_TLBIRANGE, no KPTI, no
-/// repeat erratum.
-const AARCH64_CPU: Cost = Cost {
-    store_barriers: 1,
-    invalidations: 1,
-    completion_barriers: 1,
-    ..Cost::ZERO
-};
+/// repeat erratum. For a device one command (TLBI_NH_VA, for the whole space TLBI_NH_ASID), one CMD_SYNC and one doorbell.
+fn aarch64_smmuv3(_: Case, observer: Observer) -> Cost {
+    let iommu = if observer == Observer::Device { 1 } else { 0 };
+    Cost {
+        store_barriers: 1,
+        invalidations: 1,
+        completion_barriers: 1,
+        commands: iommu,
+        syncs: iommu,
+        doorbells: iommu,
+        queue_barriers: iommu,
+        ..Cost::ZERO
+    }
+}
 
-/// One command (TLBI_NH_VA, for the whole space TLBI_NH_ASID), one CMD_SYNC, one doorbell, besides the CPU's.
-const AARCH64_SMMUV3: Cost = Cost {
-    commands: 1,
-    syncs: 1,
-    doorbells: 1,
-    queue_barriers: 1,
-    ..AARCH64_CPU
-};
+/// One INVLPG for each page or one load of CR3, and one interrupt for another CPU that runs the space. INVLPG is its own
+/// completion barrier.
+fn x86_64(case: Case, observer: Observer) -> Cost {
+    Cost {
+        store_barriers: 1,
+        invalidations: if case == Case::Range { RANGE_PAGES } else { 1 },
+        ipis: if observer == Observer::OtherCpu { 1 } else { 0 },
+        ..Cost::ZERO
+    }
+}
+
+/// For a device one command, one wait and one doorbell: a range that is not aligned to its size is rounded up, at most to
+/// twice as much.
+fn x86_64_with_iommu(case: Case, observer: Observer) -> Cost {
+    let iommu = if observer == Observer::Device { 1 } else { 0 };
+    Cost {
+        commands: iommu,
+        syncs: iommu,
+        doorbells: iommu,
+        queue_barriers: iommu,
+        ..x86_64(case, observer)
+    }
+}
+
+/// QEMU's CPUs walk again before they report a permission fault.
+const UNSEEN_BY_TCG: &[Unseen] = &[
+    Unseen {
+        case: Case::Upgrade,
+        observer: Observer::ThisCpu,
+        shown_by: "promise_09_upgrade_left_out_faults_on_this_cpu",
+    },
+    Unseen {
+        case: Case::Upgrade,
+        observer: Observer::OtherCpu,
+        shown_by: "promise_09_upgrade_left_out_faults_on_another_cpu",
+    },
+];
 
 impl Yardstick {
-    /// AArch64 and SMMUv3 under QEMU's TCG, whose CPUs walk again before they report a permission fault.
+    /// AArch64 and SMMUv3 under QEMU's TCG.
     pub const AARCH64_SMMUV3_QEMU: Self = Self {
-        unseen: &[
-            Unseen {
-                case: Case::Upgrade,
-                observer: Observer::ThisCpu,
-                shown_by: "promise_09_upgrade_left_out_faults_on_this_cpu",
-            },
-            Unseen {
-                case: Case::Upgrade,
-                observer: Observer::OtherCpu,
-                shown_by: "promise_09_upgrade_left_out_faults_on_another_cpu",
-            },
-        ],
+        unseen: UNSEEN_BY_TCG,
         ..Self::AARCH64_SMMUV3_MODEL
     };
 
     /// AArch64 and SMMUv3 on the software model, which hides nothing.
     pub const AARCH64_SMMUV3_MODEL: Self = Self {
         unseen: &[],
-        cpu_cost: AARCH64_CPU,
-        device_cost: AARCH64_SMMUV3,
+        silent: false,
+        cost: aarch64_smmuv3,
+    };
+
+    /// x86-64 without an IOMMU under QEMU's TCG.
+    pub const X86_64_QEMU: Self = Self {
+        unseen: UNSEEN_BY_TCG,
+        silent: false,
+        cost: x86_64,
+    };
+
+    /// x86-64 and VT-d under QEMU's TCG. What an entry in the IOTLB does not allow is dropped without a record.
+    pub const X86_64_VTD_QEMU: Self = Self {
+        unseen: UNSEEN_BY_TCG,
+        silent: true,
+        cost: x86_64_with_iommu,
+    };
+
+    /// x86-64 and the AMD IOMMU under QEMU's TCG, whose records of faults do not say whether there was an entry.
+    pub const X86_64_AMD_QEMU: Self = Self {
+        unseen: UNSEEN_BY_TCG,
+        silent: true,
+        cost: x86_64_with_iommu,
     };
 
     /// Whether the control of `case` cannot be shown to `observer`.
@@ -82,10 +129,7 @@ impl Yardstick {
     }
 
     /// What the crate's invalidation must cost.
-    pub fn cost(&self, observer: Observer) -> Cost {
-        match observer {
-            Observer::ThisCpu | Observer::OtherCpu => self.cpu_cost,
-            Observer::Device => self.device_cost,
-        }
+    pub fn cost(&self, case: Case, observer: Observer) -> Cost {
+        (self.cost)(case, observer)
     }
 }

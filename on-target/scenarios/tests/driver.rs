@@ -121,6 +121,34 @@ fn an_upgrade_refused_for_another_reason_is_wrong() {
 }
 
 #[test]
+fn a_refusal_without_a_reason_is_right_only_where_the_machine_is_known_for_it() {
+    let unreported = |yardstick, case| {
+        let quirks = Quirks {
+            misreported: Some(Refusal::Unreported),
+            ..Quirks::default()
+        };
+        run(&mut Fake::new(yardstick, quirks), case, Observer::Device)
+    };
+    for case in [Case::Upgrade, Case::Downgrade, Case::Unmap] {
+        let cell = unreported(&Yardstick::X86_64_AMD_QEMU, case).expect("it explains itself");
+        assert_eq!(cell.with, Seen::Fresh);
+        // The fake machine's costs are another architecture's.
+        assert!(
+            matches!(
+                verdict(&cell, &Yardstick::X86_64_AMD_QEMU),
+                Err(Wrong::Cost { .. })
+            ),
+            "{cell:?}"
+        );
+        let elsewhere = unreported(MODEL, case);
+        assert!(
+            matches!(elsewhere, Err(Failure::Check { .. })),
+            "{elsewhere:?}"
+        );
+    }
+}
+
+#[test]
 fn a_refusal_that_neither_table_gives_is_a_failure() {
     let quirks = Quirks {
         misreported: Some(Refusal::Other),

@@ -74,3 +74,15 @@ pub fn wait_until(nanoseconds: u64, done: &mut dyn FnMut() -> bool) -> bool {
 pub fn relax() {
     core::hint::spin_loop();
 }
+
+/// How long an IOMMU may take to answer.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// A wait for an IOMMU that ends.
+pub(crate) fn patience() -> impl FnMut() -> bool {
+    let end = now() + PATIENCE;
+    move || {
+        relax();
+        now() < end
+    }
+}

@@ -15,24 +15,34 @@
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg(target_os = "none")]
 
+mod amd;
 mod apic;
 mod boot;
 mod boot_tables;
+pub mod broken;
+pub mod cells;
 pub mod clock;
 pub mod console;
 pub mod cpus;
+pub mod device;
+mod dma_memory;
+mod domain_table;
 mod entry;
 mod exception_frame;
 mod exceptions;
 pub mod exit;
+pub mod fault;
 mod hosting;
 pub mod interrupts;
+mod iommu;
 pub mod kernel_half;
 pub mod layout;
+pub mod machine;
 pub mod memory;
 pub mod pci;
 pub mod platform;
 mod port;
 pub mod probe;
 pub mod process;
+pub mod sharing;
 mod words;

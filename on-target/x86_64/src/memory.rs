@@ -32,3 +32,8 @@ pub fn word(number: usize) -> u64 {
 pub fn fill(number: usize, word: u64) {
     POOL[number].0[0].store(word, Ordering::Relaxed);
 }
+
+/// Whether a frame of the scenarios begins with this word.
+pub fn holds(word: u64) -> bool {
+    (0..SPARE).any(|number| self::word(number) == word)
+}

@@ -17,6 +17,7 @@ const ENABLED: u32 = 1 << 31;
 const ID: u32 = 0x00;
 const COMMAND: u32 = 0x04;
 const BAR_0: u32 = 0x10;
+const CAPABILITIES: u32 = 0x34;
 /// Memory space and bus master enable.
 const ENABLE: u32 = 1 << 1 | 1 << 2;
 
@@ -28,10 +29,7 @@ static FREE: AtomicU64 = AtomicU64::new(PCI_WINDOW);
 /// # Panics
 /// Where the window has no room for the BAR.
 pub fn find(ids: Ids) -> Option<Function> {
-    let wanted = u32::from(ids.device) << 16 | u32::from(ids.vendor);
-    let requester = (0..256)
-        .step_by(8)
-        .find(|&requester| read(requester, ID) == wanted)?;
+    let requester = search(ids)?;
     let (base, len) = place_bar(requester);
     write(requester, COMMAND, read(requester, COMMAND) | ENABLE);
     // SAFETY: the BAR was given these addresses, which are mapped and nobody else's.
@@ -40,6 +38,31 @@ pub fn find(ids: Ids) -> Option<Function> {
         requester,
         registers,
     })
+}
+
+/// The first double word of a capability (PCI 3.0, 6.7) of the function with these ids on bus 0.
+pub(crate) fn capability(ids: Ids, id: u8) -> Option<u32> {
+    let requester = search(ids)?;
+    let mut at = read(requester, CAPABILITIES) & 0xfc;
+    // There is room for so many.
+    for _ in 0..48 {
+        if at == 0 {
+            break;
+        }
+        let word = read(requester, at);
+        if word as u8 == id {
+            return Some(word);
+        }
+        at = word >> 8 & 0xfc;
+    }
+    None
+}
+
+fn search(ids: Ids) -> Option<u32> {
+    let wanted = u32::from(ids.device) << 16 | u32::from(ids.vendor);
+    (0..256)
+        .step_by(8)
+        .find(|&requester| read(requester, ID) == wanted)
 }
 
 /// Gives a 32-bit memory BAR 0 its address; returns address and size.

@@ -201,7 +201,7 @@ pub(crate) mod tests {
                 },
                 refusal: (case == Case::Upgrade).then_some(Refusal::Permission),
                 with: Seen::Fresh,
-                cost: yardstick.cost(observer),
+                cost: yardstick.cost(case, observer),
                 tries: 1,
             })
         });
