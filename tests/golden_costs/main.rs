@@ -5,6 +5,7 @@ mod cpus;
 mod devices;
 #[path = "../support/translation.rs"]
 mod translation;
+mod x86_64;
 
 use cpus::{
     Row, block, everything, kernel_pages, kernel_tables, page, pages, space, spurious_fault,

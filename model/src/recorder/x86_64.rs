@@ -13,7 +13,7 @@ use tlb_shootdown::arch::x86_64::instructions::{CpuidAnswer, Instructions};
 pub type Executed = (&'static str, [u64; 3]);
 
 /// How many CPUs a recorder has registers for.
-const CPUS: usize = 64;
+const CPUS: usize = 256;
 
 /// What a CPU says of itself by CPUID and CR4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
