@@ -6,8 +6,8 @@ use tlb_shootdown_model::amd::AmdOptions;
 use tlb_shootdown_model::memory::Mapping;
 use tlb_shootdown_model::memory::descriptor::Rights;
 
-/// Bit 3 of the second word is reserved in every command but COMPLETION_WAIT.
-const RESERVED: u64 = 1 << 3;
+/// Bit 3 of the second word is reserved in INVALIDATE_IOMMU_PAGES (3) and INVALIDATE_IOTLB_PAGES (4).
+const RESERVED: [u64; 2] = [0, 1 << 3];
 
 const PAGES: u64 = 8;
 
@@ -48,7 +48,7 @@ fn churn(temper: Temper, seed: u64, options: AmdOptions, disturb: bool) {
             let n = draw(PAGES);
             let old = change(&rig, process, n, draw(2) == 0);
             if disturb && draw(8) == 0 {
-                rig.port.spoil_next_command(0, RESERVED);
+                rig.port.spoil_next(3 + draw(2) as u8, RESERVED);
             }
             if disturb && draw(8) == 0 {
                 rig.port.abort_next_fetch();

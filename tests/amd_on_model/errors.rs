@@ -11,9 +11,13 @@ use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::platform::{ModelPlatform, PlainArch};
 
 /// Bit 3 of the second word is reserved in every command but COMPLETION_WAIT.
-const RESERVED: u64 = 1 << 3;
+const RESERVED: [u64; 2] = [0, 1 << 3];
 /// Operation 15 does not exist.
-const OPCODE: u64 = 0xf << 60;
+const OPCODE: [u64; 2] = [0xf << 60, 0];
+/// INVALIDATE_DEVTAB_ENTRY, INVALIDATE_IOMMU_PAGES and INVALIDATE_IOTLB_PAGES.
+const DEVICE_ENTRY: u8 = 2;
+const PAGES: u8 = 3;
+const DEVICE_TLB: u8 = 4;
 
 type Open<'a> = Ticket<'a, ModelPlatform<PlainArch>, 1>;
 
@@ -64,9 +68,11 @@ fn promise_05_an_illegal_command_among_others_loses_nothing() {
                 event_tail_first,
                 ..AmdOptions::default()
             };
-            in_trouble(temper, options, |rig| {
-                rig.port.spoil_next_command(0, RESERVED)
-            });
+            for opcode in [PAGES, DEVICE_TLB] {
+                in_trouble(temper, options, |rig| {
+                    rig.port.spoil_next(opcode, RESERVED);
+                });
+            }
         }
     }
 }
@@ -80,8 +86,29 @@ fn promise_05_without_invalidate_all_nothing_is_lost_either() {
     // Such an IOMMU forgets by 65536 domains, which takes its time.
     for temper in tempers().skip(1).take(3) {
         in_trouble(temper, options, |rig| {
-            rig.port.spoil_next_command(0, RESERVED);
+            rig.port.spoil_next(PAGES, RESERVED);
         });
+    }
+}
+
+#[test]
+fn promise_10_an_illegal_command_within_a_release_leaves_nobody_walking() {
+    for temper in tempers() {
+        for (kind, opcode) in [
+            (KINDS[3], DEVICE_ENTRY),
+            (KINDS[3], PAGES),
+            (SHARED, PAGES),
+            (SHARED, DEVICE_TLB),
+        ] {
+            let rig = Rig::new(temper);
+            let process = rig.process(1, kind, 2);
+            process.device.read(BASE).unwrap();
+            rig.port.spoil_next(opcode, RESERVED);
+            rig.engine.release(&process.space).unwrap();
+            rig.model.returned(process.tables.root(), 0, u64::MAX);
+            assert!(process.device.read(BASE).is_err(), "{temper:?} {kind:?}");
+            rig.assert_clean((temper, kind));
+        }
     }
 }
 
@@ -91,7 +118,7 @@ fn promise_05_a_command_beyond_recognition_is_not_believed() {
     for temper in tempers() {
         let rig = Rig::new(temper);
         let processes = upgraded(&rig);
-        rig.port.spoil_next_command(OPCODE, 0);
+        rig.port.spoil_next(PAGES, OPCODE);
         for process in &processes {
             match start(&rig, process).wait() {
                 Ok(_) => {
@@ -122,7 +149,7 @@ fn promise_05_both_at_once_lose_nothing() {
     for temper in tempers() {
         in_trouble(temper, AmdOptions::default(), |rig| {
             rig.port.abort_next_fetch();
-            rig.port.spoil_next_command(0, RESERVED);
+            rig.port.spoil_next(DEVICE_TLB, RESERVED);
         });
     }
 }

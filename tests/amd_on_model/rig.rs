@@ -177,6 +177,7 @@ impl Rig {
     pub(crate) fn add_device(&self, device: u16, kind: Kind) {
         let options = DeviceOptions {
             ats: kind.ats,
+            restless: true,
             ..DeviceOptions::default()
         };
         self.port.add_device(device, options);

@@ -7,6 +7,7 @@ use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
 use crate::oracle::Holder;
 use crate::tlb::Entry;
+use alloc::vec::Vec;
 
 impl Iommu {
     /// A device's access: through its own TLB where it has one, else through the IOMMU. The physical address.
@@ -15,6 +16,9 @@ impl Iommu {
         request: Request,
         ground: &mut Ground,
     ) -> Result<u64, DeviceFault> {
+        if let Some(device) = self.devices.get_mut(&request.device) {
+            device.accessed(request.pasid, request.va);
+        }
         let translated = if self.has_tlb(request.device) {
             self.through_device_tlb(request, ground)?
         } else {
@@ -28,6 +32,30 @@ impl Iommu {
         }
         let offset = (1 << entry.shift) - 1;
         Ok(leaf.pa & !offset | request.va & offset)
+    }
+
+    /// Restless devices look up again what they accessed, into their own TLBs or the IOMMU's.
+    pub(super) fn repeat_accesses(&mut self, ground: &mut Ground) {
+        let requests: Vec<Request> = self
+            .devices
+            .iter()
+            .flat_map(|(&device, state)| {
+                let request = move |&(pasid, va): &(Option<u32>, u64)| Request {
+                    device,
+                    pasid,
+                    va,
+                    write: false,
+                    ats: state.options.ats,
+                };
+                state.repeats().iter().map(request)
+            })
+            .collect();
+        for request in requests {
+            let found = self.try_translate(&request, ground);
+            if let (true, Ok(Outcome::Translated(entry, _))) = (request.ats, found) {
+                self.hold(request.device, request.pasid, entry);
+            }
+        }
     }
 
     fn has_tlb(&self, device: u32) -> bool {

@@ -14,6 +14,9 @@ pub struct DeviceOptions {
     pub pasid_bits: u8,
     /// It asks again at once for what was invalidated in its TLB, before anything else happens.
     pub refills: bool,
+    /// It never rests: what it accessed lately is looked up again before every command that the IOMMU does, as by accesses of its own or
+    /// by a prefetch. Nothing is recorded of that.
+    pub restless: bool,
 }
 
 impl Default for DeviceOptions {
@@ -22,9 +25,13 @@ impl Default for DeviceOptions {
             ats: false,
             pasid_bits: 20,
             refills: true,
+            restless: false,
         }
     }
 }
+
+/// How many accesses a restless device repeats.
+const LATELY: usize = 4;
 
 /// A device.
 #[derive(Clone, Debug)]
@@ -33,6 +40,8 @@ pub(super) struct Device {
     pub(super) tlb: Atc,
     /// It does not answer invalidations.
     pub(super) silent: bool,
+    /// What it accessed last, the latest at the end.
+    lately: Vec<(Option<u32>, u64)>,
 }
 
 impl Device {
@@ -41,6 +50,25 @@ impl Device {
             options,
             tlb: Atc::default(),
             silent: false,
+            lately: Vec::new(),
+        }
+    }
+
+    /// Remembers an access.
+    pub(super) fn accessed(&mut self, pasid: Option<u32>, va: u64) {
+        self.lately.retain(|&old| old != (pasid, va));
+        self.lately.push((pasid, va));
+        if self.lately.len() > LATELY {
+            self.lately.remove(0);
+        }
+    }
+
+    /// What it does again although nobody asked.
+    pub(super) fn repeats(&self) -> &[(Option<u32>, u64)] {
+        if self.options.restless {
+            &self.lately
+        } else {
+            &[]
         }
     }
 

@@ -5,6 +5,7 @@ use super::iommu::Iommu;
 use super::options::AmdOptions;
 use super::registers::Written;
 use super::request::Request;
+use super::work::Spoiled;
 use crate::ground::Ground;
 use crate::model::Model;
 use crate::oracle::Violation;
@@ -85,10 +86,10 @@ impl AmdPort {
         self.with(|iommu, _| iommu.work.abort_next = true);
     }
 
-    /// Sets these bits in the two words of the next command that is fetched and is no COMPLETION_WAIT. Bit 3 of the second is reserved
-    /// in every one of them: ILLEGAL_COMMAND_ERROR, at each fetch until the slot is written again.
-    pub fn spoil_next_command(&self, first: u64, second: u64) {
-        self.with(|iommu, _| iommu.work.spoil_next = Some((first, second)));
+    /// Sets these bits in the two words of the next command of this operation that is fetched. Bit 3 of the second is reserved in all
+    /// but COMPLETION_WAIT: ILLEGAL_COMMAND_ERROR, at each fetch until the slot is written again.
+    pub fn spoil_next(&self, opcode: u8, words: [u64; 2]) {
+        self.with(|iommu, _| iommu.work.spoil_next = Some(Spoiled { opcode, words }));
     }
 
     /// How many entries its TLB holds.
@@ -115,6 +116,7 @@ impl AmdPort {
     fn write(&self, at: usize, value: u64) {
         self.with(|iommu, ground| match iommu.registers.write(at, value) {
             Written::Plain => {}
+            Written::Disabled => iommu.work.outstanding.clear(),
             Written::Tail { from } => {
                 ground.oracle.counts.doorbells += 1;
                 iommu.check_tail(from, ground);

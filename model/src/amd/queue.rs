@@ -3,7 +3,7 @@
 use super::command::{self, Command, DeviceTlb, Pages, Wait};
 use super::event;
 use super::iommu::Iommu;
-use super::work::Fetched;
+use super::work::{Fetched, Spoiled};
 use crate::ground::Ground;
 use crate::oracle::Violation;
 use crate::tlb::{Addresses, Regime, Scope};
@@ -62,10 +62,9 @@ impl Iommu {
             self.record(event::command_hardware_error(at), ground);
             return;
         };
-        if w0 >> 60 != 1
-            && let Some((first, second)) = self.work.spoil_next.take()
-        {
-            (w0, w1) = (w0 | first, w1 | second);
+        let is_next = |spoiled: &mut Spoiled| u64::from(spoiled.opcode) == w0 >> 60;
+        if let Some(Spoiled { words, .. }) = self.work.spoil_next.take_if(is_next) {
+            (w0, w1) = (w0 | words[0], w1 | words[1]);
             memory.write(at, w0);
             memory.write(at + 8, w1);
         }
@@ -92,6 +91,7 @@ impl Iommu {
         if ready.is_empty() {
             return;
         }
+        self.repeat_accesses(ground);
         let index = ready[ground.chooser.pick(ready.len())];
         let fetched = self.work.outstanding[index];
         if let Command::DeviceTlb(inv) = fetched.command

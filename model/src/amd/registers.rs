@@ -45,6 +45,8 @@ pub(super) enum Written {
     Plain,
     /// The tail moved from here: a doorbell.
     Tail { from: u64 },
+    /// The command buffer was switched off: what was fetched and is not complete is forgotten.
+    Disabled,
     /// A base or a head may be written while its queue stands alone.
     Locked,
 }
@@ -191,7 +193,7 @@ impl Registers {
             offset::EVENT_BASE => {
                 (self.event_base, self.event_head, self.event_tail) = (value, 0, 0);
             }
-            offset::CONTROL => self.write_control(value),
+            offset::CONTROL => return self.write_control(value),
             offset::EXCLUSION_BASE => self.exclusion_base = value,
             offset::EXCLUSION_LIMIT => self.exclusion_limit = value,
             offset::COMMAND_HEAD => self.head = value & POINTER,
@@ -207,10 +209,16 @@ impl Registers {
         Written::Plain
     }
 
-    fn write_control(&mut self, value: u64) {
+    fn write_control(&mut self, value: u64) -> Written {
+        let falls = self.control & !value & CMD_BUF_EN != 0;
         self.control = value;
         self.halted &= value & CMD_BUF_EN != 0;
         self.overflowed &= value & EVENT_LOG_EN != 0;
+        if falls {
+            Written::Disabled
+        } else {
+            Written::Plain
+        }
     }
 }
 

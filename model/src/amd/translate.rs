@@ -60,7 +60,8 @@ impl Iommu {
             .ok_or(always(event::ILLEGAL_ENTRY, 0))
     }
 
-    fn try_translate(
+    /// The same without a record.
+    pub(super) fn try_translate(
         &mut self,
         request: &Request,
         ground: &mut Ground,

@@ -13,14 +13,22 @@ pub(super) struct Fetched {
     pub(super) sent: Option<u32>,
 }
 
+/// What becomes of the next command of an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoiled {
+    pub(super) opcode: u8,
+    /// Bits that are set in its two words.
+    pub(super) words: [u64; 2],
+}
+
 /// What was fetched and is not complete, in the order of fetching.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) outstanding: Vec<Fetched>,
     /// The next fetch finds no memory.
     pub(super) abort_next: bool,
-    /// The next fetch that is no COMPLETION_WAIT finds these bits set in its slot.
-    pub(super) spoil_next: Option<(u64, u64)>,
+    /// The next fetch of a command finds bits set in its slot.
+    pub(super) spoil_next: Option<Spoiled>,
     /// Everything is done in the end without a wait that asks for it, as when a machine is left alone for long.
     pub(super) pressed: bool,
     /// Nothing moves, as if the clock had stopped.

@@ -47,6 +47,27 @@ fn a_wait_with_its_flush_bit_holds_back_what_follows() {
 }
 
 #[test]
+fn a_restless_device_fills_what_was_just_emptied() {
+    let restless = DeviceOptions {
+        restless: true,
+        ..DeviceOptions::default()
+    };
+    let mut rig = Rig::new(AmdOptions::default(), restless);
+    rig.device.read(PAGE).unwrap();
+    // The device table entry is to go, and the translations with it, in one batch: they come back from the old entry.
+    let [_, domain] = rig.entry(DEVICE);
+    rig.put_entry(DEVICE, [0b11, domain]);
+    rig.barriers.publish_tables();
+    let held = rig.iommu.held();
+    rig.run(&[DEVICE_ENTRY, PASID_PAGE]);
+    assert_eq!(rig.iommu.held(), held);
+    // One after the other they do not.
+    rig.run(&[PASID_PAGE]);
+    assert_eq!(rig.iommu.held(), 0);
+    assert_eq!(rig.logged(), []);
+}
+
+#[test]
 fn a_device_heeds_its_own_pasid_alone() {
     for (command, expected) in [
         (DEVICE_PAGE, Ok(())),

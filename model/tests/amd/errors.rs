@@ -150,7 +150,7 @@ fn a_spoiled_command_is_somebody_elses_too() {
     let mut rig = Rig::plain();
     rig.upgraded();
     let (first, second) = (rig.wait(), rig.wait());
-    rig.iommu.spoil_next_command(0, 1 << 3);
+    rig.iommu.spoil_next(3, [0, 1 << 3]);
     rig.run(&[first, PASID_PAGE, HOST_PAGE, second]);
     assert_eq!((rig.head(), rig.stored()), (0x10, 1));
     assert_eq!(rig.logged(), [(0x5000_0000_0000_0000, rig.slot(1))]);
@@ -227,6 +227,18 @@ fn with_erratum_732_the_tail_moves_before_the_entry_is_there() {
     rig.iommu.settle();
     let word = 0x2001_2345_0001_0000 | u64::from(DEVICE);
     assert_eq!(rig.logged(), [(word, PAGE + 0x1000)]);
+}
+
+#[test]
+fn what_was_fetched_is_forgotten_when_the_buffer_is_switched_off() {
+    let mut rig = Rig::plain();
+    rig.upgraded();
+    rig.ring(&[PASID_ALL]);
+    rig.iommu.step();
+    assert_eq!(rig.head(), 0x10);
+    rig.restart();
+    assert_eq!(rig.head(), 0x10);
+    assert_eq!(rig.device.write(PAGE, 1), Err(DeviceFault::Permission));
 }
 
 #[test]
