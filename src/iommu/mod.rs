@@ -4,3 +4,4 @@ pub mod amd;
 pub(crate) mod memory;
 pub(crate) mod ring;
 pub mod smmuv3;
+pub mod vtd;

@@ -84,6 +84,21 @@ impl Positions {
         Some(fresh)
     }
 
+    /// As [`Self::publish`] for what stands before a position; whether that was new.
+    pub(crate) fn publish_to(&mut self, position: u64) -> bool {
+        let fresh = self.published < position && position <= self.written;
+        if fresh {
+            self.published = position;
+        }
+        fresh
+    }
+
+    /// As [`Self::discard`] for a consumer that begins at the first slot again.
+    pub(crate) fn restart(&mut self) {
+        self.written = self.written.next_multiple_of(self.slots);
+        self.discard();
+    }
+
     /// Counts everything written as consumed: for a queue that was switched off with nobody waiting for it.
     pub(crate) fn discard(&mut self) {
         self.published = self.written;
@@ -168,6 +183,28 @@ mod tests {
         assert_eq!(ring.consumed(), 0, "all ones");
         ring.observe_wrapped(5);
         assert_eq!(ring.consumed(), 5);
+    }
+
+    #[test]
+    fn a_restart_begins_at_the_first_slot_and_reuses_no_position() {
+        let mut ring = Positions::new(3, 1);
+        ring.restart();
+        assert_eq!(ring.written(), 0);
+        ring.push();
+        ring.restart();
+        assert_eq!((ring.written(), ring.free()), (8, 7));
+        assert_eq!(ring.publish(), None);
+    }
+
+    #[test]
+    fn what_was_written_later_is_not_published() {
+        let mut ring = Positions::new(3, 1);
+        ring.push();
+        ring.push();
+        assert!(ring.publish_to(1));
+        assert_eq!(ring.published(), 1);
+        assert!(!ring.publish_to(1));
+        assert!(!ring.publish_to(3), "entry 2 was never written");
     }
 
     #[test]

@@ -1,0 +1,300 @@
+//! One shootdown's part: what is queued.
+
+use super::command::{Command, DeviceTarget};
+use super::config::DeviceTlb;
+use super::ids::SourceId;
+use super::queue::FENCE;
+use super::span::{Block, Blocks};
+use super::state::{Binding, Device, Locked, Tag};
+use crate::address::FlushRange;
+use crate::dma::{DmaBarriers, Mmio};
+use crate::flush::{Depth, Flush};
+use crate::secondary::{AttachKey, Full, Invalidation};
+
+/// The unit's own part of an invalidation, for each tag.
+#[derive(Clone, Copy)]
+enum Plan {
+    Whole,
+    Pages(Blocks, Depth),
+}
+
+impl Plan {
+    fn commands(&self) -> u64 {
+        match self {
+            Self::Whole => 1,
+            Self::Pages(blocks, _) => blocks.as_slice().len() as u64,
+        }
+    }
+}
+
+impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
+    pub(super) fn queue(&mut self, invalidation: &Invalidation) -> Result<(), Full> {
+        if self.state.stopped.is_some() {
+            return Ok(());
+        }
+        match invalidation {
+            Invalidation::Space { key, flush } => self.queue_space(*key, flush),
+            Invalidation::KernelTables if self.hw.config.kernel_tables => {
+                self.queue_kernel_tables()
+            }
+            Invalidation::KernelTables => Ok(()),
+        }
+    }
+
+    fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
+        let Some((index, _)) = self.state.space(key) else {
+            return Ok(());
+        };
+        let (mut plan, mut escalations) = self.plan(flush);
+        let mut blocks = Blocks::for_device(flush.range());
+        let tags = self.count_tags(index);
+        if self.never_fits(plan.commands() * tags, self.count_flushes(index, &blocks)) {
+            if matches!(plan, Plan::Pages(..)) {
+                plan = Plan::Whole;
+                escalations += 1;
+            }
+            if self.never_fits(tags, self.count_flushes(index, &blocks)) {
+                blocks = Blocks::ALL;
+                escalations += 1;
+            }
+        }
+        let flushes = self.count_flushes(index, &blocks);
+        self.reserve(plan.commands() * tags, flushes)?;
+        self.cost.escalations += escalations;
+        self.open();
+        self.put_iotlb(index, &plan);
+        self.remember_flushes(Some(index), &blocks);
+        Ok(())
+    }
+
+    /// What to invalidate in the unit's TLB, and how often the request had to be widened for it.
+    fn plan(&self, flush: &Flush) -> (Plan, u32) {
+        match flush.range() {
+            FlushRange::All => (Plan::Whole, 0),
+            FlushRange::Pages(pages) => {
+                match Blocks::for_iotlb(pages, self.hw.features.largest_mask) {
+                    Some(blocks) => (Plan::Pages(blocks, flush.depth()), 0),
+                    None => (Plan::Whole, 1),
+                }
+            }
+        }
+    }
+
+    /// Everything that the unit caches, of every PASID: the tables are shared by all of them. One descriptor does it in the unit, and
+    /// one for each address space in each device TLB, because not every device knows an invalidation for all PASIDs.
+    fn queue_kernel_tables(&mut self) -> Result<(), Full> {
+        let flushes = self.count_all_flushes();
+        self.reserve(1, flushes)?;
+        self.open();
+        let all = Command::iotlb_all(self.hw.features.drain);
+        self.put(all);
+        self.remember_flushes(None, &Blocks::ALL);
+        Ok(())
+    }
+
+    /// Stops every walk of an address space, and queues what drops all that was cached from it.
+    pub(super) fn release(&mut self, key: AttachKey) -> Result<(), Full> {
+        let Some((index, _)) = self.state.space(key) else {
+            return Ok(());
+        };
+        self.silence(index);
+        if self.state.stopped.is_some() {
+            return Ok(());
+        }
+        let tags = self.count_tags(index);
+        let flushes = self.count_flushes(index, &Blocks::ALL);
+        self.reserve(2 * tags + 1, flushes)?;
+        self.open();
+        self.put_tag_flushes(index);
+        self.remember_flushes(Some(index), &Blocks::ALL);
+        Ok(())
+    }
+
+    /// Clears P in every entry of an address space. No device begins a walk of it once the PASID cache is invalidated.
+    pub(super) fn silence(&mut self, index: usize) {
+        for (binding, device) in self.state.contexts_of(index) {
+            device.pasids.silence(
+                binding.index(),
+                &self.hw.barriers,
+                self.hw.features.coherent,
+            );
+        }
+        let space = self.state.spaces.get_mut(index);
+        if let Some(space) = space.and_then(|space| space.attached.as_mut()) {
+            space.released = true;
+        }
+    }
+
+    /// `2 * tags + 1` entries: the PASID cache, and after that, because it could refill it, the IOTLB (6.5.3.3).
+    pub(super) fn put_tag_flushes(&mut self, space: usize) {
+        self.put_each_tag(space, |tag| {
+            Command::pasid_cache_pasid(tag.domain, tag.pasid)
+        });
+        self.put_wait(FENCE);
+        self.put_iotlb(space, &Plan::Whole);
+    }
+
+    fn put_iotlb(&mut self, space: usize, plan: &Plan) {
+        match plan {
+            Plan::Whole => {
+                self.put_each_tag(space, |tag| Command::pasid_iotlb_all(tag.domain, tag.pasid));
+            }
+            Plan::Pages(blocks, depth) => {
+                let most = self.hw.features.largest_mask;
+                for block in blocks.as_slice() {
+                    self.put_each_tag(space, |tag| {
+                        let (domain, pasid) = (tag.domain, tag.pasid);
+                        // The plan holds no larger block; everything covers one as well.
+                        Command::pasid_iotlb_pages(domain, pasid, *block, *depth, most)
+                            .unwrap_or(Command::pasid_iotlb_all(domain, pasid))
+                    });
+                }
+            }
+        }
+    }
+
+    fn put_each_tag(&mut self, space: usize, command: impl Fn(Tag) -> Command) {
+        let config = self.hw.config;
+        for slot in 0..S {
+            if let Some(tag) = self.state.tag_of(space, slot, &config) {
+                self.put(command(tag));
+            }
+        }
+    }
+
+    pub(super) fn count_tags(&self, space: usize) -> u64 {
+        (0..S)
+            .filter(|&slot| self.state.tag_of(space, slot, &self.hw.config).is_some())
+            .count() as u64
+    }
+
+    /// The number of device invalidations that an address space needs.
+    fn count_flushes(&self, space: usize, blocks: &Blocks) -> u64 {
+        let times = self.state.contexts_of(space);
+        let times = times.map(|(_, device)| device.times()).sum::<u64>();
+        times * blocks.as_slice().len() as u64
+    }
+
+    /// As above for everything in all address spaces.
+    pub(super) fn count_all_flushes(&self) -> u64 {
+        let spaces = 0..self.state.spaces.len();
+        spaces
+            .map(|space| self.count_flushes(space, &Blocks::ALL))
+            .sum()
+    }
+
+    /// Remembers device invalidations of one address space, or of all, for the next seal.
+    fn remember_flushes(&mut self, space: Option<usize>, blocks: &Blocks) {
+        for slot in 0..S {
+            let Some((binding, device)) = self.binding(slot) else {
+                continue;
+            };
+            let Some(tlb) = device.answering().copied() else {
+                continue;
+            };
+            let (id, times) = (device.id, device.times());
+            if space.is_some_and(|space| space != binding.space) {
+                continue;
+            }
+            for block in blocks.as_slice() {
+                let command = self.device_flush(id, &tlb, &binding, *block);
+                for _ in 0..times {
+                    self.state.pending.push(binding.device, command);
+                }
+            }
+        }
+    }
+
+    fn binding(&self, slot: usize) -> Option<(Binding, &Device)> {
+        let binding = self.state.bindings.get(slot).copied()??;
+        Some((binding, self.state.devices.get(binding.device)?.as_ref()?))
+    }
+
+    /// The descriptor for a block in one context of a device.
+    fn device_flush(
+        &self,
+        device: SourceId,
+        tlb: &DeviceTlb,
+        binding: &Binding,
+        block: Block,
+    ) -> Command {
+        let target = self.target(device, tlb);
+        match binding.pasid {
+            Some(pasid) => Command::pasid_device_tlb(target, pasid, block),
+            None => Command::device_tlb(target, block),
+        }
+    }
+
+    fn target(&self, device: SourceId, tlb: &DeviceTlb) -> DeviceTarget {
+        DeviceTarget {
+            device,
+            physical_function: if self.hw.features.physical_functions {
+                tlb.physical_function
+            } else {
+                SourceId(0)
+            },
+            queue_depth: tlb.queue_depth,
+        }
+    }
+
+    /// Invalidates everything in the device TLBs of one address space, at once; gives the devices.
+    pub(super) fn put_device_flushes(&mut self, space: usize) -> u64 {
+        self.put_flushes_where(|binding| binding.space == space)
+    }
+
+    /// Invalidates everything in one device's TLB: for each of its address spaces, or for requests without PASID where it has none.
+    pub(super) fn put_question(&mut self, slot: usize) {
+        if self.put_flushes_where(|binding| binding.device == slot) != 0 {
+            return;
+        }
+        if let Some(Some(device)) = self.state.devices.get(slot)
+            && let Some(tlb) = device.answering()
+        {
+            let command = Command::device_tlb(self.target(device.id, tlb), Block::ALL);
+            self.put_device_flush(slot, command);
+        }
+    }
+
+    fn put_flushes_where(&mut self, concerned: impl Fn(&Binding) -> bool) -> u64 {
+        let mut devices = 0;
+        for slot in 0..S {
+            let Some((binding, device)) = self.binding(slot) else {
+                continue;
+            };
+            if let Some(tlb) = device.answering()
+                && concerned(&binding)
+            {
+                let command = self.device_flush(device.id, tlb, &binding, Block::ALL);
+                for _ in 0..device.times() {
+                    devices |= self.put_device_flush(binding.device, command);
+                }
+            }
+        }
+        devices
+    }
+
+    fn never_fits(&self, commands: u64, flushes: u64) -> bool {
+        flushes > P as u64 || self.whole_submission(commands, flushes) > self.state.ring.usable()
+    }
+
+    /// Makes sure of room. While devices are asked one by one no others are told anything: a time-out must have one cause.
+    fn reserve(&mut self, commands: u64, flushes: u64) -> Result<(), Full> {
+        let asking = self.state.recovery.is_some() && flushes > 0;
+        if asking || !self.state.pending.has_room(flushes) {
+            return Err(Full);
+        }
+        let needed = self.needed_to_queue(commands, flushes);
+        if self.has_room(needed) {
+            Ok(())
+        } else {
+            Err(Full)
+        }
+    }
+
+    /// Marks that descriptors from here on wait for a seal.
+    fn open(&mut self) {
+        self.state
+            .open_from
+            .get_or_insert(self.state.ring.written());
+    }
+}

@@ -1,0 +1,106 @@
+//! Submissions that are waited for at once: set-up, attach and detach. The clock is the caller's.
+
+use super::Vtd;
+use super::command::WaitOptions;
+use super::error::AttachError;
+use super::queue::PLAIN;
+use super::state::Locked;
+use crate::cost::Cost;
+use crate::dma::{DmaBarriers, Mmio};
+use crate::lock::RingLock;
+use crate::secondary::{AttachKey, Fence, SecondaryError};
+use core::task::Poll;
+
+/// Why a wait ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    Timeout,
+    Failed(SecondaryError),
+}
+
+impl Halt {
+    pub(super) fn into_attach(self, key: Option<AttachKey>) -> AttachError {
+        match self {
+            Self::Timeout => AttachError::Timeout(key),
+            Self::Failed(error) => AttachError::Failed(error),
+        }
+    }
+}
+
+/// Writes descriptors under the lock; gives the devices that it wrote an invalidation for.
+type Write<'a, M, B, const S: usize, const P: usize> =
+    &'a mut dyn FnMut(&mut Locked<'_, M, B, S, P>) -> u64;
+
+impl<M, B, L, const S: usize, const P: usize> Vtd<M, B, L, S, P>
+where
+    M: Mmio,
+    B: DmaBarriers,
+    L: RingLock,
+{
+    /// Runs descriptors to their completion; `entries` counts what `write` writes.
+    ///
+    /// A device that does not answer is cut off, which is as complete an end of its accesses as any.
+    pub(super) fn run(
+        &self,
+        wait: &mut dyn FnMut() -> bool,
+        entries: u64,
+        write: Write<'_, M, B, S, P>,
+    ) -> Result<(), Halt> {
+        self.run_with(PLAIN, wait, entries, write)
+    }
+
+    /// As [`Self::run`], with a last wait of this kind.
+    pub(super) fn run_with(
+        &self,
+        last: WaitOptions,
+        wait: &mut dyn FnMut() -> bool,
+        entries: u64,
+        write: Write<'_, M, B, S, P>,
+    ) -> Result<(), Halt> {
+        let mut fence = loop {
+            match self.locked(|l| l.try_submit(last, entries, &mut *write)) {
+                Ok(Some(fence)) => break fence,
+                Ok(None) if wait() => {}
+                Ok(None) => return Err(Halt::Timeout),
+                Err(error) => return Err(Halt::Failed(error)),
+            }
+        };
+        loop {
+            match self.poll_fence(&mut fence, &mut Cost::default()) {
+                Poll::Ready(Ok(()) | Err(SecondaryError::DeviceTimeout { .. })) => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(Halt::Failed(error)),
+                Poll::Pending if wait() => {}
+                Poll::Pending => return Err(Halt::Timeout),
+            }
+        }
+    }
+}
+
+impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
+    /// Submits descriptors with a wait behind them, where there is room and no recovery is under way.
+    fn try_submit(
+        &mut self,
+        last: WaitOptions,
+        entries: u64,
+        write: Write<'_, M, B, S, P>,
+    ) -> Result<Option<Fence>, SecondaryError> {
+        if let Some(error) = self.state.stopped {
+            return Err(error);
+        }
+        let entries = self.needed_to_submit(entries + 1);
+        if self.state.recovery.is_some() || !self.has_room(entries) {
+            // What is written but not sealed is completed by its seal all the same; fetched, it makes room.
+            self.ring_doorbell();
+            self.tend();
+            return Ok(None);
+        }
+        let devices = write(self);
+        self.put_wait(last);
+        self.ring_doorbell();
+        self.state.unproven |= devices;
+        Ok(Some(Fence {
+            detail: devices,
+            ..Fence::new(self.state.ring.written())
+        }))
+    }
+}
