@@ -1,11 +1,8 @@
 //! The machine that the scenarios drive.
 
 use crate::broken::Broken;
-use crate::platform::{Arch, Engine, Platform};
-use crate::smmu::Iommu;
+use crate::family::{Family, Iommu as _, Platform};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
-use tlb_shootdown::arch::aarch64::Config;
-use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::error::FlushError;
@@ -13,13 +10,13 @@ use tlb_shootdown::flush::Flush;
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
-use tlb_shootdown_model::cpu::{Fault, ModelInstructions};
+use tlb_shootdown_model::Model;
+use tlb_shootdown_model::cpu::Fault;
 use tlb_shootdown_model::memory::{self, Tables};
 use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::ModelBarriers;
-use tlb_shootdown_model::smmuv3::DeviceFault;
-use tlb_shootdown_model::{Model, Temper};
 use tlb_shootdown_scenarios::{
     self as scenarios, Access, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal, Rights,
     Yardstick,
@@ -32,51 +29,52 @@ const OTHER_CPU: usize = 1;
 /// Where the pages of the space lie.
 const BASE: u64 = 0x4000_0000;
 
+type Engine<F> = Shootdown<Platform<F>, 1>;
+
 /// The space under test.
-struct Process {
-    space: AddressSpace<Arch, 1>,
+struct Process<F: Family> {
+    space: AddressSpace<F::Arch, 1>,
     tables: Tables,
     device: Option<(Attachment, AttachKey)>,
 }
 
-/// Four CPUs, an SMMU and a device, all of them modelled, and the library on top.
-pub struct Modelled {
+/// Four CPUs, an IOMMU and a device, all of them modelled, and the library on top.
+pub(crate) struct Modelled<F: Family> {
     model: Model,
-    platform: &'static Platform,
-    engine: &'static Engine,
+    platform: &'static Platform<F>,
+    engine: &'static Engine<F>,
     barriers: ModelBarriers,
-    iommu: Iommu,
+    iommu: F::Iommu,
     frames: Vec<u64>,
-    process: Process,
+    process: Process<F>,
 }
 
-impl Modelled {
+impl<F: Family> Modelled<F> {
     /// Brings the machine up. It lives for ever, as machines do.
     ///
     /// # Errors
     /// [`Broken::SetUp`].
-    pub fn new() -> Result<Self, Broken> {
-        let model = Model::new(CPUS, Temper::Late);
-        let platform: &'static Platform = Box::leak(Box::new(Platform::new(model.clone())));
-        let instructions = ModelInstructions::new(model.clone());
-        let config = Config::new(Granule::Kib4).wide_asids();
-        let engine = Engine::new(platform.clone(), Arch::new(instructions, config));
-        let engine: &'static Engine = Box::leak(Box::new(engine));
+    pub(crate) fn new() -> Result<Self, Broken> {
+        let model = F::model(CPUS);
+        let platform = Platform::<F>::new(model.clone());
+        let platform: &'static Platform<F> = Box::leak(Box::new(platform));
+        let engine = Engine::<F>::new(platform.clone(), F::arch(&model));
+        let engine: &'static Engine<F> = Box::leak(Box::new(engine));
         platform.set_handler(|| engine.on_ipi());
         for cpu in 0..CPUS {
             platform.set_current(cpu);
             engine.cpu_online().map_err(Broken::set_up)?;
         }
-        engine.arch().seal_features();
+        F::seal(engine.arch());
         platform.set_current(THIS_CPU);
         let frames = (0..2 * PAGES).map(|_| model.allocate(0x1000)).collect();
         let process = Process {
             space: engine.new_space(),
-            tables: model.tables(),
+            tables: F::tables(&model),
             device: None,
         };
         Ok(Self {
-            iommu: Iommu::new(platform)?,
+            iommu: F::iommu(platform)?,
             barriers: ModelBarriers::new(model.clone()),
             model,
             platform,
@@ -93,6 +91,7 @@ impl Modelled {
         let id = self.engine.switch_to(space).map_err(Broken::set_up)?;
         self.platform
             .load(space.id(), self.process.tables.root(), id);
+        self.engine.root_loaded();
         drop(irqs_off);
         self.platform.set_current(THIS_CPU);
         Ok(())
@@ -102,7 +101,7 @@ impl Modelled {
         let key = self.iommu.reserve(self.process.tables.root())?;
         let attachment = self
             .engine
-            .attach(&self.process.space, self.iommu.driver, key)
+            .attach(&self.process.space, self.iommu.driver(), key)
             .map_err(Broken::set_up)?;
         self.process.device = Some((attachment, key));
         self.iommu.install(key)
@@ -112,7 +111,7 @@ impl Modelled {
     fn end_process(&mut self) -> Result<(), Broken> {
         let fresh = Process {
             space: self.engine.new_space(),
-            tables: self.model.tables(),
+            tables: F::tables(&self.model),
             device: None,
         };
         let old = core::mem::replace(&mut self.process, fresh);
@@ -169,10 +168,10 @@ fn raw(page: Page) -> u64 {
     BASE + u64::from(page.0) * 0x1000
 }
 
-/// Whether the library's figures are the machine's.
+/// Whether the library's figures are the machine's. Whoever is interrupted invalidates as much as the initiator does.
 fn agree(cost: &Cost, counts: &Counts) -> bool {
     cost.store_barriers == counts.store_barriers
-        && cost.invalidations == counts.tlbis
+        && cost.invalidations * (1 + cost.ipis) == counts.tlbis
         && cost.completion_barriers == counts.completion_barriers
         && cost.ipis == counts.ipis
         && cost.commands == counts.commands
@@ -190,20 +189,11 @@ fn cpu_access(result: Result<u64, Fault>) -> Access {
     }
 }
 
-fn device_access(result: Result<u64, DeviceFault>) -> Access {
-    match result {
-        Ok(word) => Access::Done(word),
-        Err(DeviceFault::Translation) => Access::Refused(Refusal::Translation),
-        Err(DeviceFault::Permission) => Access::Refused(Refusal::Permission),
-        Err(_) => Access::Refused(Refusal::Other),
-    }
-}
-
-impl Machine for Modelled {
+impl<F: Family> Machine for Modelled<F> {
     type Error = Broken;
 
     fn yardstick(&self) -> &'static Yardstick {
-        crate::YARDSTICK
+        F::YARDSTICK
     }
 
     fn reset(&mut self, observer: Observer) -> Result<(), Broken> {
@@ -250,7 +240,7 @@ impl Machine for Modelled {
         Ok(match observer {
             Observer::ThisCpu => cpu_access(self.model.cpu(THIS_CPU).read(at)),
             Observer::OtherCpu => cpu_access(self.model.cpu(OTHER_CPU).read(at)),
-            Observer::Device => device_access(self.iommu.device.read(at)),
+            Observer::Device => self.iommu.read(at),
         })
     }
 
@@ -260,7 +250,7 @@ impl Machine for Modelled {
         Ok(match observer {
             Observer::ThisCpu => cpu(THIS_CPU),
             Observer::OtherCpu => cpu(OTHER_CPU),
-            Observer::Device => device_access(self.iommu.device.write(at, word).map(|()| word)),
+            Observer::Device => self.iommu.write(at, word),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tlb_shootdown_on_model as on_model;
+use tlb_shootdown_on_model::aarch64 as on_model;
 use tlb_shootdown_scenarios::Yardstick;
 
 use super::description::{Architecture, Column, Demo, Ends, Machine, Model};

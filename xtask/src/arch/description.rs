@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use tlb_shootdown_on_model::Broken;
-use tlb_shootdown_scenarios::{Case, Cell, Cost, Failure, Observer, Yardstick};
+use tlb_shootdown_on_model::Played;
+use tlb_shootdown_scenarios::{Cost, Yardstick};
 
 use crate::setup::Qemu;
 use crate::setup::qemu::Emulator;
@@ -72,9 +72,6 @@ pub(crate) struct Model {
     /// Plays every case to every observer.
     pub(crate) play: fn() -> Played,
 }
-
-/// Every cell, or what failed for a reason that no TLB explains.
-pub(crate) type Played = Result<Vec<Cell>, (Case, Observer, Failure<Broken>)>;
 
 /// A counter in the demo's table.
 #[derive(Debug)]

@@ -1,35 +1,33 @@
 //! The library's SMMUv3 driver on the model's registers, with one device.
 
 use crate::broken::Broken;
-use crate::platform::Platform;
+use crate::family::{self, patience};
 use tlb_shootdown::address::PhysAddr;
+use tlb_shootdown::arch::Arch;
 use tlb_shootdown::iommu::smmuv3::{
     AsidSource, Cacheability, Config, Context, Granule, Memory, Shareability, Smmu, StreamId,
     StreamSetup, TableUpdates, TranslationConfig,
 };
 use tlb_shootdown::lock::IrqTicketLock;
-use tlb_shootdown::platform::Platform as _;
-use tlb_shootdown::secondary::AttachKey;
-use tlb_shootdown_model::platform::ModelBarriers;
-use tlb_shootdown_model::smmuv3::{DeviceOptions, DevicePort, SmmuOptions, SmmuPort};
+use tlb_shootdown::secondary::{AttachKey, SecondaryTlb};
+use tlb_shootdown_model::platform::{ModelBarriers, ModelPlatform};
+use tlb_shootdown_model::smmuv3::{DeviceFault, DeviceOptions, DevicePort, SmmuOptions, SmmuPort};
+use tlb_shootdown_scenarios::{Access, Refusal};
 
-type Driver = Smmu<SmmuPort, ModelBarriers, IrqTicketLock<Platform>>;
+type Driver<A> = Smmu<SmmuPort, ModelBarriers, IrqTicketLock<ModelPlatform<A>>>;
 
 const STREAM: u32 = 3;
 
-/// How many turns the driver may wait for the SMMU.
-const PATIENCE: u32 = 10_000;
-
 /// The SMMU and the device behind it.
-pub(crate) struct Iommu {
-    pub(crate) driver: &'static Driver,
-    pub(crate) device: DevicePort,
-    platform: &'static Platform,
+pub(super) struct Iommu<A: Arch + 'static> {
+    driver: &'static Driver<A>,
+    device: DevicePort,
+    platform: &'static ModelPlatform<A>,
 }
 
-impl Iommu {
+impl<A: Arch> Iommu<A> {
     /// The SMMU brought up, its device translated, and no address space attached.
-    pub(crate) fn new(platform: &'static Platform) -> Result<Self, Broken> {
+    pub(super) fn new(platform: &'static ModelPlatform<A>) -> Result<Self, Broken> {
         let model = platform.model();
         let port = model.add_smmu(SmmuOptions::default());
         let device = port.add_device(STREAM, DeviceOptions::default());
@@ -45,13 +43,15 @@ impl Iommu {
         let driver =
             Driver::new(port, barriers, lock, memory, Config::new()).map_err(Broken::set_up)?;
         // One machine for the whole table: attached spaces want a driver that lives for ever.
-        let driver: &'static Driver = Box::leak(Box::new(driver));
+        let driver: &'static Driver<A> = Box::leak(Box::new(driver));
         let iommu = Self {
             driver,
             device,
             platform,
         };
-        driver.init(&mut iommu.patience()).map_err(Broken::set_up)?;
+        driver
+            .init(&mut patience(platform))
+            .map_err(Broken::set_up)?;
         let setup = StreamSetup {
             stream: StreamId(STREAM),
             contexts,
@@ -59,13 +59,18 @@ impl Iommu {
             ats: None,
         };
         driver
-            .add_stream(setup, &mut iommu.patience())
+            .add_stream(setup, &mut patience(platform))
             .map_err(Broken::set_up)?;
         Ok(iommu)
     }
+}
 
-    /// Takes a place for the table at `root`, which the device does not walk yet.
-    pub(crate) fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
+impl<A: Arch> family::Iommu for Iommu<A> {
+    fn driver(&self) -> &'static dyn SecondaryTlb {
+        self.driver
+    }
+
+    fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
         let translation = TranslationConfig {
             root: PhysAddr::new(root),
             t0sz: 16,
@@ -88,27 +93,32 @@ impl Iommu {
             .map_err(Broken::set_up)
     }
 
-    /// Lets the device walk that table.
-    pub(crate) fn install(&self, key: AttachKey) -> Result<(), Broken> {
+    fn install(&self, key: AttachKey) -> Result<(), Broken> {
         self.driver
-            .install(key, &mut self.patience())
+            .install(key, &mut patience(self.platform))
             .map_err(Broken::set_up)
     }
 
-    /// Takes the table away from the device again.
-    pub(crate) fn detach(&self, key: AttachKey) -> Result<(), Broken> {
+    fn detach(&self, key: AttachKey) -> Result<(), Broken> {
         self.driver
-            .detach(key, &mut self.patience())
+            .detach(key, &mut patience(self.platform))
             .map_err(Broken::set_up)
     }
 
-    fn patience(&self) -> impl FnMut() -> bool + use<> {
-        let platform = self.platform;
-        let mut turns = 0;
-        move || {
-            platform.relax();
-            turns += 1;
-            turns < PATIENCE
-        }
+    fn read(&self, va: u64) -> Access {
+        access(self.device.read(va))
+    }
+
+    fn write(&self, va: u64, word: u64) -> Access {
+        access(self.device.write(va, word).map(|()| word))
+    }
+}
+
+fn access(result: Result<u64, DeviceFault>) -> Access {
+    match result {
+        Ok(word) => Access::Done(word),
+        Err(DeviceFault::Translation) => Access::Refused(Refusal::Translation),
+        Err(DeviceFault::Permission) => Access::Refused(Refusal::Permission),
+        Err(_) => Access::Refused(Refusal::Other),
     }
 }
