@@ -31,6 +31,7 @@ const VIRT: Machine = Machine {
     demo: Some(Demo {
         yardstick: &Yardstick::AARCH64_SMMUV3_QEMU,
         model: Some(Model {
+            remark: "",
             yardstick: on_model::YARDSTICK,
             play: on_model::cells,
         }),

@@ -67,6 +67,8 @@ pub(crate) struct Demo {
 /// A machine of the software model.
 #[derive(Debug)]
 pub(crate) struct Model {
+    /// As for [`Machine`].
+    pub(crate) remark: &'static str,
     /// What holds of it.
     pub(crate) yardstick: &'static Yardstick,
     /// Plays every case to every observer.

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use super::description::{Architecture, Column, Ends, Machine};
+use tlb_shootdown_on_model::x86_64 as on_model;
+use tlb_shootdown_scenarios::Yardstick;
+
+use super::description::{Architecture, Column, Demo, Ends, Machine, Model};
 use crate::setup::qemu::{self, Feature};
 use crate::setup::{Qemu, rust_src};
 
@@ -61,7 +64,14 @@ const AMD: Machine = Machine {
             Err(lacking(qemu, "DMA remapping by the AMD IOMMU", "11"))
         }
     },
-    demo: None,
+    demo: Some(Demo {
+        yardstick: &Yardstick::X86_64_AMD_QEMU,
+        model: Some(Model {
+            remark: "the process's own table, invalidation by PASID",
+            yardstick: on_model::AMD_YARDSTICK,
+            play: on_model::amd_cells,
+        }),
+    }),
 };
 
 /// The board, with the firmware that knows how to start a PVH kernel and little else, and the device that ends QEMU.

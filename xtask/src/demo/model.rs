@@ -23,6 +23,7 @@ pub(crate) fn play(
         arch,
         machine,
         board: MACHINE,
+        remark: model.remark,
         ran_on: RAN_ON.to_owned(),
         yardstick: model.yardstick,
         instead: false,

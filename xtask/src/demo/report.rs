@@ -72,6 +72,8 @@ pub(crate) struct Report {
     pub(crate) machine: &'static Machine,
     /// The name of what was used: the machine's board, or the model.
     pub(crate) board: &'static str,
+    /// What of the IOMMU was used there, where the name alone does not tell.
+    pub(crate) remark: &'static str,
     /// `qemu VERSION` or `model`.
     pub(crate) ran_on: String,
     /// What holds of that machine.
@@ -209,6 +211,7 @@ pub(crate) mod tests {
             arch,
             machine,
             board: machine.board,
+            remark: machine.remark,
             ran_on: "qemu 0.0.0".into(),
             yardstick,
             instead: false,

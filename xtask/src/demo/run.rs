@@ -34,6 +34,7 @@ pub(crate) fn boot(
         arch,
         machine,
         board: machine.board,
+        remark: machine.remark,
         ran_on: format!("qemu {}", qemu.version),
         yardstick: demo.yardstick,
         instead: false,

@@ -46,14 +46,17 @@ pub(crate) fn render(arch: &Architecture, parts: &[Part]) -> String {
 
 /// What one machine is, and where it was found.
 fn ran_on(arch: &Architecture, part: &Part) -> String {
-    let (machine, board, end) = match part {
+    let (machine, board, remark, end) = match part {
         Part::Played(report) => {
             let end = format!("ran on {}", report.ran_on);
-            (report.machine, report.board, end)
+            (report.machine, report.board, report.remark, end)
         }
-        Part::NotRun { machine, why } => (*machine, machine.board, format!("not run: {why}")),
+        Part::NotRun { machine, why } => {
+            let end = format!("not run: {why}");
+            (*machine, machine.board, machine.remark, end)
+        }
     };
-    let remark = match machine.remark {
+    let remark = match remark {
         "" => String::new(),
         remark => format!(" ({remark})"),
     };
