@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     pub(crate) overflows: bool,
     /// The head shows the end of the buffer instead of its start, as QEMU's does.
     pub(crate) unwrapped_head: bool,
-    /// An INVALIDATE_IOTLB_PAGES may be handed over only when every INVALIDATE_IOMMU_PAGES before it is complete.
+    /// An INVALIDATE_IOTLB_PAGES is handed over only when every INVALIDATE_IOMMU_PAGES of the same addresses before it is complete.
     pub(crate) strict: bool,
     /// Rules that were broken.
     pub(crate) broken: Vec<String>,
@@ -79,7 +79,8 @@ pub(crate) struct Inner {
     unwritten: Option<(u64, [u64; 2])>,
     halted: bool,
     pending_run: Option<(u32, u32)>,
-    pages_open: bool,
+    /// The PASID and the addresses of what is executed and not known to be complete.
+    pages_open: Vec<(u64, u64)>,
     ordered: bool,
 }
 
@@ -206,7 +207,7 @@ impl Inner {
         }
         match opcode {
             1 => self.wait(w0, w1),
-            3 | 8 => self.pages_open = true,
+            3 => self.pages_open.push(pages_key(w0, w1)),
             4 if self.dead.contains(&(w0 as u16)) => {
                 let (at, _) = self.entry(self.register(COMMAND_HEAD));
                 self.record([7 << 60 | w0 & 0xffff, at]);
@@ -217,7 +218,7 @@ impl Inner {
     }
 
     fn wait(&mut self, w0: u64, w1: u64) {
-        self.pages_open = false;
+        self.pages_open.clear();
         let place = w0 & 0xf_ffff_ffff_fff8;
         let limit = self.register64(EXCLUSION_LIMIT) & !0xfff;
         let first = self.register64(EXCLUSION_BASE) & !0xfff;
@@ -323,14 +324,15 @@ impl Inner {
 
     /// A device TLB is invalidated only when its IOMMU's TLB has been.
     fn check_stages(&mut self, head: u32, before: u32, tail: u32, bytes: u32) {
-        let mut open = self.pages_open;
+        let mut open = self.pages_open.clone();
         let mut at = head;
         let mut fresh = head == before;
         while at != tail {
             fresh |= at == before;
-            match self.entry(at).1[0] >> 60 {
-                3 | 8 => open = true,
-                4 if fresh && open && self.strict => {
+            let [w0, w1] = self.entry(at).1;
+            match w0 >> 60 {
+                3 => open.push(pages_key(w0, w1)),
+                4 if fresh && self.strict && open.contains(&device_key(w0, w1)) => {
                     self.broken.push(
                         "INVALIDATE_IOTLB_PAGES before INVALIDATE_IOMMU_PAGES is complete".into(),
                     );
@@ -345,6 +347,18 @@ impl Inner {
     pub(crate) fn take_log(&mut self) -> Vec<[u64; 2]> {
         std::mem::take(&mut self.log)
     }
+}
+
+/// The PASID and the addresses of an INVALIDATE_IOMMU_PAGES.
+fn pages_key(w0: u64, w1: u64) -> (u64, u64) {
+    (w0 & 0xf_ffff, w1 & !0xffe)
+}
+
+/// The PASID and the addresses of an INVALIDATE_IOTLB_PAGES.
+fn device_key(w0: u64, w1: u64) -> (u64, u64) {
+    let pasid = w0 >> 16 & 0xff;
+    let pasid = pasid << 8 | w0 >> 48 & 0xff | (w0 >> 56 & 0xf) << 16;
+    (pasid, w1 & !0xffe)
 }
 
 fn load(at: u64) -> [u64; 2] {
@@ -390,7 +404,7 @@ impl Fake {
             unwritten: None,
             halted: false,
             pending_run: None,
-            pages_open: false,
+            pages_open: Vec::new(),
             ordered: false,
         })))
     }
@@ -530,8 +544,7 @@ pub(crate) struct Bench {
     pub(crate) fake: Fake,
     pub(crate) iommu: &'static TestIommu,
     pub(crate) lock: Lock,
-    /// The device table.
-    pub(crate) table: *const u64,
+    table: usize,
 }
 
 /// The smallest buffers, and a device table of one page.
@@ -559,7 +572,7 @@ impl Bench {
         let fake = Fake::new(features);
         let lock = Lock::default();
         let barriers = Barriers::of(&fake);
-        let table = memory.devices.virt().as_ptr() as *const u64;
+        let table = memory.devices.virt().as_ptr() as usize;
         let iommu = Iommu::new(fake.clone(), barriers, lock.clone(), memory, config);
         let iommu: &'static TestIommu = Box::leak(Box::new(iommu.unwrap()));
         iommu.init(&mut turns(&lock, 5000)).unwrap();
@@ -631,9 +644,14 @@ impl Bench {
         self.iommu.detach(key, &mut turns(&self.lock, 500)).unwrap();
     }
 
+    /// Where the device table is.
+    pub(crate) fn table_of(&self) -> usize {
+        self.table
+    }
+
     /// The device table entry of a device.
     pub(crate) fn entry(&self, id: u16) -> [u64; 4] {
-        words(self.table, 4 * usize::from(id))
+        words(self.table as *const u64, 4 * usize::from(id))
     }
 }
 

@@ -1,7 +1,11 @@
 //! The AMD IOMMU driver against a small scripted device that decodes the buffer by constants of its own.
 
+mod attaching;
 mod bringing_up;
 mod encoding;
+mod errors;
 mod fake;
 mod flushing;
+mod full_ring;
+mod many_cpus;
 mod releasing;

@@ -91,7 +91,6 @@ pub const DEVICE_TIMEOUT_SHIFT: u32 = 5;
 bitflags! {
     /// Status. The Run bits are read-only, the others are cleared by writing 1.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[cfg_attr(feature = "defmt", derive(defmt::Format))]
     pub struct Status: u64 {
         /// EventOverflow: events were lost, and none is recorded until the log is started anew.
         const EVENT_OVERFLOW = 1 << 0;
