@@ -14,7 +14,7 @@
 //! | when | what |
 //! |---|---|
 //! | a CPU starts, stops | [`cpu_online`](shootdown::Shootdown::cpu_online), [`cpu_offline`](shootdown::Shootdown::cpu_offline) |
-//! | the CPUs of an AArch64 machine have started | [`seal_features`](arch::aarch64::Aarch64::seal_features) |
+//! | the CPUs of the machine have started | [`seal_features`](arch::aarch64::Aarch64::seal_features) ([of x86-64](arch::x86_64::X86_64::seal_features)) |
 //! | a process begins, ends | [`new_space`](shootdown::Shootdown::new_space), [`retire`](shootdown::Shootdown::retire) |
 //! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), then [`root_loaded`](shootdown::Shootdown::root_loaded); [`before_migration`](shootdown::Shootdown::before_migration) |
 //! | a kernel thread or the idle task borrows the root, or loads the kernel's own | [`enter_lazy`](shootdown::Shootdown::enter_lazy), [`switch_to_kernel`](shootdown::Shootdown::switch_to_kernel) |
