@@ -36,9 +36,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let chosen = options.arch.map_or(arch::ALL.to_vec(), |one| vec![one]);
     let mut shown = Vec::new();
     for (index, arch) in chosen.into_iter().enumerate() {
-        if arch.demos().next().is_none() {
-            continue;
-        }
         let parts = if options.model {
             on_model(arch)
         } else {
