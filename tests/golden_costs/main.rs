@@ -5,6 +5,7 @@ mod cpus;
 mod devices;
 #[path = "../support/translation.rs"]
 mod translation;
+mod vtd;
 mod x86_64;
 
 use cpus::{
@@ -96,4 +97,17 @@ const DEVICES: &[DeviceRow] = &[
     ("8 pages, 4 SMMUs of 8 TLBs",      4, 8,  pages::<8>,   [36, 8, 4, 4, 0]),
     ("one kernel page",                 1, 1,  kernel_pages::<1>, [0, 0, 0, 0, 0]),
     ("spurious fault",                  1, 1,  spurious_fault, [0, 0, 0, 0, 0]),
+];
+
+/// Behind VT-d: one wait and one doorbell for each unit, whatever the number of devices (Linux 7.1: one of each for 16 descriptors).
+#[rustfmt::skip]
+const VTD_DEVICES: &[DeviceRow] = &[
+    ("one page",                        1, 0,  page,         [1, 1, 1, 1, 0]),
+    ("upgrade of one page",             1, 0,  upgrade,      [1, 1, 1, 1, 0]),
+    ("the whole space",                 1, 0,  space,        [1, 1, 1, 1, 0]),
+    ("one page, one device TLB",        1, 1,  page,         [2, 1, 1, 1, 0]),
+    ("8 pages, 8 device TLBs",          1, 8,  pages::<8>,   [9, 1, 1, 1, 0]),
+    ("8 pages, 16 device TLBs",         1, 16, pages::<8>,   [17, 1, 1, 1, 0]),
+    ("8 pages, 32 device TLBs",         1, 32, pages::<8>,   [33, 1, 1, 1, 0]),
+    ("8 pages, 4 units of 8 TLBs",      4, 8,  pages::<8>,   [36, 4, 4, 4, 0]),
 ];

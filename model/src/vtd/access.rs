@@ -65,6 +65,12 @@ impl Vtd {
             }
         };
         let (entry, leaf) = held.ok_or(DeviceFault::NotPresent)?;
+        if let Err(refused) = self.admit_translated(sid, ground) {
+            if refused.recorded {
+                self.record(refused.reason, &request);
+            }
+            return Err(refused.into());
+        }
         ground
             .oracle
             .used(Holder::Device(sid.into()), &entry, va, &ground.memory);

@@ -65,6 +65,28 @@ impl Vtd {
         Ok(Outcome::Translated(entry, leaf))
     }
 
+    /// What a device translated itself passes only while its context entry is there and allows it device TLBs (4.2.3, 9.4 DTE).
+    pub(super) fn admit_translated(&mut self, sid: u16, ground: &Ground) -> Result<(), Refused> {
+        let root = self.registers.root();
+        let root = root.ok_or(Refused {
+            reason: fault::BAD_ROOT,
+            recorded: true,
+        })?;
+        let reader = Reader {
+            view: &mut self.view,
+            memory: &ground.memory,
+            options: &self.options,
+        };
+        let context = self.caches.context(root, sid, reader)?;
+        if context.device_tlb() {
+            return Ok(());
+        }
+        Err(Refused {
+            reason: fault::NO_DEVICE_TLB,
+            recorded: !context.quiet(),
+        })
+    }
+
     /// The PASID that the request runs under, and its entry.
     fn configuration(
         &mut self,
