@@ -22,3 +22,8 @@ fn aarch64_with_smmuv3() {
 fn x86_64_with_an_amd_iommu() {
     every_cell_is_as_it_must_be_and_none_is_unseen(x86_64::amd_cells(), x86_64::AMD_YARDSTICK);
 }
+
+#[test]
+fn x86_64_with_vtd() {
+    every_cell_is_as_it_must_be_and_none_is_unseen(x86_64::vtd_cells(), x86_64::VTD_YARDSTICK);
+}

@@ -114,6 +114,13 @@ impl Yardstick {
         cost: x86_64_with_iommu,
     };
 
+    /// x86-64 and VT-d on the software model, which hides nothing.
+    pub const X86_64_VTD_MODEL: Self = Self {
+        unseen: &[],
+        silent: false,
+        cost: x86_64_with_iommu,
+    };
+
     /// x86-64 and an AMD IOMMU with PASIDs on the software model, which hides nothing.
     pub const X86_64_AMD_MODEL: Self = Self {
         unseen: &[],
