@@ -90,6 +90,16 @@ pub fn released_means_silent() {
     assert_silent(&machine);
 }
 
+/// Promise 10: a device that has not walked a released space yet does not begin.
+pub fn released_means_silent_to_the_first_write_of_a_testdev() {
+    let mut machine = machine();
+    assert_eq!(device_writes(&mut machine, 1), Access::Done(1));
+    ENGINE.release(machine.space()).expect("the IOMMU answers");
+    let devices = machine.devices().expect("they were found");
+    let device = devices.testdev.as_ref().expect("it was found");
+    assert_eq!(device.write(ADDRESS, memory::phys(0)), Written::Refused);
+}
+
 /// Promise 10: a second release changes nothing.
 pub fn release_can_be_repeated() {
     let mut machine = machine();

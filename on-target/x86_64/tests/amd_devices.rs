@@ -61,4 +61,9 @@ mod tests {
     fn promise_03_one_command_reaches_edu_and_the_write_of_a_testdev() {
         sharing::one_command_reaches_edu_and_a_testdev();
     }
+
+    #[test]
+    fn promise_10_released_means_silent_to_the_first_write_of_a_testdev() {
+        sharing::released_means_silent_to_the_first_write_of_a_testdev();
+    }
 }
