@@ -1,7 +1,7 @@
 //! How the devices and their IOMMU can fail.
 
 use tlb_shootdown::error;
-use tlb_shootdown::iommu::amd;
+use tlb_shootdown::iommu::{amd, vtd};
 use tlb_shootdown_on_target_devices::Stuck;
 use tlb_shootdown_scenarios::Refusal;
 
@@ -20,6 +20,10 @@ pub enum Broken {
     AmdInit(amd::InitError),
     /// The AMD IOMMU did not take a device or an address space.
     Amd(amd::AttachError),
+    /// The VT-d unit did not come up.
+    VtdInit(vtd::InitError),
+    /// The VT-d unit did not take a device or an address space.
+    Vtd(vtd::AttachError),
     /// The engine did not take the IOMMU, or did not let go of it.
     Engine(error::AttachError),
     /// The IOMMU reported what was not asked for: another device, or another address.
@@ -43,6 +47,18 @@ impl From<amd::InitError> for Broken {
 impl From<amd::AttachError> for Broken {
     fn from(error: amd::AttachError) -> Self {
         Self::Amd(error)
+    }
+}
+
+impl From<vtd::InitError> for Broken {
+    fn from(error: vtd::InitError) -> Self {
+        Self::VtdInit(error)
+    }
+}
+
+impl From<vtd::AttachError> for Broken {
+    fn from(error: vtd::AttachError) -> Self {
+        Self::Vtd(error)
     }
 }
 

@@ -6,13 +6,15 @@ use tlb_shootdown_scenarios::Yardstick;
 use crate::broken::Broken;
 use crate::fault::Fault;
 use crate::process::PageTable;
-use crate::{amd, clock};
+use crate::{amd, clock, vtd};
 
 /// The IOMMU, brought up.
 #[derive(Clone, Copy)]
 pub(crate) enum Iommu {
     /// It walks a table of its own, which repeats the process's mappings.
     Amd(&'static amd::Driver),
+    /// It walks the process's table.
+    Vtd(&'static vtd::Driver),
 }
 
 impl Iommu {
@@ -20,18 +22,22 @@ impl Iommu {
     /// are refused everything until a space is attached.
     ///
     /// # Errors
-    /// Those of the driver.
+    /// Those of the driver, here and below.
     pub(crate) fn find(requesters: impl Iterator<Item = u32>) -> Result<Option<Self>, Broken> {
-        match amd::find() {
-            Some(capability) => Ok(Some(Self::Amd(amd::bring_up(capability, requesters)?))),
-            None => Ok(None),
+        if let Some(capability) = amd::find() {
+            return Ok(Some(Self::Amd(amd::bring_up(capability, requesters)?)));
         }
+        if vtd::is_there() {
+            return Ok(Some(Self::Vtd(vtd::bring_up(requesters)?)));
+        }
+        Ok(None)
     }
 
     /// What holds of a machine with it.
     pub(crate) fn yardstick(self) -> &'static Yardstick {
         match self {
             Self::Amd(_) => &Yardstick::X86_64_AMD_QEMU,
+            Self::Vtd(_) => &Yardstick::X86_64_VTD_QEMU,
         }
     }
 
@@ -39,49 +45,54 @@ impl Iommu {
     pub(crate) fn tlb(self) -> &'static dyn SecondaryTlb {
         match self {
             Self::Amd(driver) => driver,
+            Self::Vtd(driver) => driver,
         }
     }
 
     /// Reserves what the devices need to share the mappings of `table`. They do not yet.
-    ///
-    /// # Errors
-    /// Those of the driver, here and below.
     pub(crate) fn reserve(
         self,
         requesters: &[u32],
-        _table: &PageTable,
+        table: &PageTable,
     ) -> Result<AttachKey, Broken> {
         match self {
             Self::Amd(driver) => amd::reserve(driver, requesters),
+            Self::Vtd(driver) => vtd::reserve(driver, requesters, table),
         }
     }
 
     /// Lets the devices walk.
     pub(crate) fn install(self, key: AttachKey) -> Result<(), Broken> {
+        let mut patience = clock::patience();
         match self {
-            Self::Amd(driver) => Ok(driver.install(key, &mut clock::patience())?),
+            Self::Amd(driver) => driver.install(key, &mut patience)?,
+            Self::Vtd(driver) => driver.install(key, &mut patience)?,
         }
+        Ok(())
     }
 
     /// Lets go of the address space.
     pub(crate) fn detach(self, key: AttachKey) -> Result<(), Broken> {
+        let mut patience = clock::patience();
         match self {
-            Self::Amd(driver) => Ok(driver.detach(key, &mut clock::patience())?),
+            Self::Amd(driver) => driver.detach(key, &mut patience)?,
+            Self::Vtd(driver) => driver.detach(key, &mut patience)?,
         }
+        Ok(())
     }
 
     /// Does to the devices' own table, where they do not walk the process's, what was done to the process's. No TLB is told,
     /// here and below.
     pub(crate) fn mirror(self, page: usize, entry: Option<(u64, bool)>) {
-        match self {
-            Self::Amd(_) => amd::mirror(page, entry),
+        if let Self::Amd(_) = self {
+            amd::mirror(page, entry);
         }
     }
 
     /// The same for a table that was cleared.
     pub(crate) fn clear_mirror(self) {
-        match self {
-            Self::Amd(_) => amd::clear_mirror(),
+        if let Self::Amd(_) = self {
+            amd::clear_mirror();
         }
     }
 
@@ -89,6 +100,7 @@ impl Iommu {
     pub(crate) fn next_fault(self) -> Option<Fault> {
         match self {
             Self::Amd(driver) => amd::next_fault(driver),
+            Self::Vtd(_) => vtd::next_fault(),
         }
     }
 }

@@ -23,8 +23,12 @@ pub const AMD_IOMMU: u64 = 0xfed8_0000;
 pub const AMD_IOMMU_LEN: usize = 0x4000;
 /// The VT-d remapping unit, where the machine has one.
 pub const VTD: u64 = 0xfed9_0000;
-/// The registers of the VT-d remapping unit.
-pub const VTD_LEN: usize = 0x1000;
+/// The registers of the VT-d remapping unit up to its fault records.
+pub const VTD_LEN: usize = 0x220;
+/// Its only fault record, where CAP_REG.FRO says.
+pub const VTD_FAULTS: u64 = VTD + VTD_LEN as u64;
+/// One fault record.
+pub const VTD_FAULTS_LEN: usize = 0x10;
 /// The local APIC: each CPU finds its own there.
 pub const LOCAL_APIC: u64 = 0xfee0_0000;
 /// The registers of a local APIC.

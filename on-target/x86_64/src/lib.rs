@@ -45,4 +45,5 @@ mod port;
 pub mod probe;
 pub mod process;
 pub mod sharing;
+mod vtd;
 mod words;

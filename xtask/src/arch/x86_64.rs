@@ -49,7 +49,10 @@ const VTD: Machine = Machine {
             Err(lacking(qemu, "first-stage translation by VT-d", "10"))
         }
     },
-    demo: None,
+    demo: Some(Demo {
+        yardstick: &Yardstick::X86_64_VTD_QEMU,
+        model: None,
+    }),
 };
 
 const AMD: Machine = Machine {
