@@ -1,3 +1,9 @@
 //! The VT-d driver against a small scripted unit that decodes the queue by constants of its own.
 
+mod bringing_up;
 mod encoding;
+mod errors;
+mod fake;
+mod flushing;
+mod full_ring;
+mod releasing;
