@@ -64,3 +64,27 @@ fn promise_03_a_slots_word_of_the_last_lap_proves_nothing() {
         Poll::Ready(Ok(()))
     );
 }
+
+/// What a wait 2^32 entries ago left in the slot's word looks like what the coming one will write.
+#[test]
+fn promise_03_a_word_of_2_to_the_32_entries_ago_proves_nothing() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().take_log();
+    let (fence, _) = start(&bench, key, pages(0x1000, 0x2000));
+    assert_eq!(finish(&bench, fence), Ok(()));
+    let [_, [_, status]] = bench.fake.inner().take_log()[..] else {
+        panic!("an invalidation and its wait");
+    };
+    // The next wait stands two entries on; the words are 8 bytes apart.
+    let stale = (status + 16) as *mut u64;
+    // SAFETY: within the driver's status words, which are never freed; the unit is at rest.
+    unsafe { stale.write_volatile(fence.sequence + 2) };
+    bench.fake.inner().stalled = true;
+    let (mut fence, _) = start(&bench, key, pages(0x1000, 0x2000));
+    let poll = bench.vtd.poll(&mut fence, &mut Cost::default());
+    assert_eq!(poll, Poll::Pending);
+    bench.fake.inner().run(u32::MAX);
+    assert_eq!(finish(&bench, fence), Ok(()));
+}
