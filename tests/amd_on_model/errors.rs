@@ -1,12 +1,14 @@
 //! Halted buffers, aborted fetches, devices that do not answer, logs that are full: nothing lost, nothing believed, everybody named.
 
-use crate::rig::{BASE, KINDS, Process, Rig, SHARED, tempers};
+use crate::rig::{BASE, KINDS, PASID, Process, Rig, SHARED, context, tempers};
 use tlb_shootdown::error::FlushError;
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::iommu::amd::AttachError;
 use tlb_shootdown::secondary::SecondaryError;
 use tlb_shootdown::ticket::Ticket;
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::amd::{AmdOptions, DeviceFault};
+use tlb_shootdown_model::memory::Mapping;
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::platform::{ModelPlatform, PlainArch};
 
@@ -74,6 +76,41 @@ fn promise_05_an_illegal_command_among_others_loses_nothing() {
                 });
             }
         }
+    }
+}
+
+/// What was fetched before a halt and is not complete is forgotten when the buffer is switched off: the restart begins before it.
+#[test]
+fn promise_05_what_was_under_way_at_a_halt_is_done_again() {
+    const DEVICES: u16 = 14;
+    for temper in tempers() {
+        let rig = Rig::new(temper);
+        let space = rig.engine.new_space();
+        let tables = rig.model.x86_tables();
+        let frame = rig.model.allocate(0x1000);
+        tables.map(0, BASE, Mapping::page(frame, Rights::ReadOnly));
+        rig.publish();
+        for device in 1..=DEVICES {
+            rig.add_device(device, KINDS[0]);
+        }
+        let contexts: Vec<_> = (1..=DEVICES).map(|n| context(n, KINDS[0])).collect();
+        let _attached = rig.attach(&space, &tables, &contexts).unwrap();
+        let read = |device| rig.port.device(device).pasid(PASID).read(BASE);
+        (1..=DEVICES).for_each(|device| assert!(read(device).is_ok()));
+        let other = rig.process(DEVICES + 1, KINDS[0], 1);
+        tables.unmap(0, BASE);
+        let first = rig.engine.start(&space, Flush::all()).unwrap();
+        // A command for each device and a wait are fetched, and nothing need be done yet.
+        (0..=DEVICES).for_each(|_| rig.port.step());
+        rig.port.abort_next_fetch();
+        let second = start(&rig, &other);
+        assert!(first.wait().is_ok(), "{temper:?}");
+        rig.model.returned(tables.root(), 0, u64::MAX);
+        for device in 1..=DEVICES {
+            assert_eq!(read(device), Err(DeviceFault::NotPresent), "{temper:?}");
+        }
+        assert!(second.wait().is_ok(), "{temper:?}");
+        rig.assert_clean(temper);
     }
 }
 
