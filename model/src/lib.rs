@@ -35,7 +35,8 @@
 //! ```
 //!
 //! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
-//! * [`cpu`]: CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier.
+//! * [`cpu`]: AArch64 CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier; in
+//!   [`cpu::x86_64`] those of x86-64, tagged by PCID.
 //! * [`smmuv3`], [`amd`], [`vtd`]: lazy IOMMUs with devices that may have TLBs of their own.
 //! * [`memory`]: page tables of real descriptors.
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.

@@ -7,7 +7,7 @@ use crate::world::World;
 use alloc::vec::Vec;
 
 impl World {
-    /// A TLBI instruction. Nothing (a reserved encoding) covers nothing.
+    /// A TLBI instruction, or INVLPGB. Nothing (a reserved encoding) covers nothing.
     pub(crate) fn tlbi(&mut self, cpu: usize, scope: Option<Scope>, broadcast: bool) {
         self.ground.oracle.counts.tlbis += 1;
         if self.demands_pins && !self.cpus[cpu].is_pinned() {

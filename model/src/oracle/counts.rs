@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// TLBI instructions.
+    /// TLBI instructions; on x86-64 INVLPG, INVPCID, INVLPGB, and what the library writes to CR3 or toggles in CR4 in order to invalidate.
     pub tlbis: u32,
-    /// `dsb ishst` and `dsb nshst`.
+    /// `dsb ishst` and `dsb nshst`, MFENCE.
     pub store_barriers: u32,
-    /// `dsb ish` and `dsb nsh`.
+    /// `dsb ish` and `dsb nsh`, TLBSYNC.
     pub completion_barriers: u32,
     /// `dsb oshst`, or the barrier of [`ModelBarriers`](crate::platform::ModelBarriers) before a doorbell.
     pub queue_barriers: u32,

@@ -17,7 +17,7 @@ const WORDS: usize = if cfg!(loom) { 1 } else { 64 };
 /// # Context
 /// Interrupts off: no interrupt handler may find the lock taken by the code under it.
 #[derive(Debug)]
-pub struct GlobalIds {
+pub(super) struct GlobalIds {
     lock: TicketLock,
     used: Bitmap<WORDS>,
     first: u64,
@@ -30,7 +30,7 @@ impl GlobalIds {
 
     const_unless_loom! {
         /// All PCIDs from `first` on, free and clean.
-        pub const fn new(first: Pcid) -> Self {
+        pub(super) const fn new(first: Pcid) -> Self {
             let first = first.number() as u64;
             Self {
                 lock: TicketLock::new(),
@@ -43,7 +43,7 @@ impl GlobalIds {
 
     /// An identifier that nobody uses and no TLB holds entries of. `None` where all are taken: the space then stays with the
     /// identifiers that each CPU gives it.
-    pub fn allocate(&self) -> Option<Pcid> {
+    pub(super) fn allocate(&self) -> Option<Pcid> {
         self.lock.with(spin_loop, || {
             let cursor = self.cursor.load(Ordering::Relaxed);
             let number = self
@@ -58,7 +58,7 @@ impl GlobalIds {
     }
 
     /// Gives an identifier back. Everything tagged with it has been flushed on every CPU, and no CPU has it loaded.
-    pub fn release(&self, pcid: Pcid) {
+    pub(super) fn release(&self, pcid: Pcid) {
         self.lock
             .with(spin_loop, || self.used.clear(pcid.number().into()));
     }

@@ -11,7 +11,7 @@ mod catch_up;
 pub mod change;
 mod config;
 mod features;
-pub mod global_ids;
+mod global_ids;
 mod identity;
 pub mod instructions;
 mod kernel;
