@@ -1,6 +1,7 @@
 //! What each operation costs, in barriers, instructions, commands and doorbells. These tables are the reference: a change of a
 //! figure is a change of the design.
 
+mod amd;
 mod cpus;
 mod devices;
 #[path = "../support/translation.rs"]
@@ -8,6 +9,7 @@ mod translation;
 mod vtd;
 mod x86_64;
 
+use amd::AmdRow;
 use cpus::{
     Row, block, everything, kernel_pages, kernel_tables, page, pages, space, spurious_fault,
     upgrade,
@@ -110,4 +112,24 @@ const VTD_DEVICES: &[DeviceRow] = &[
     ("8 pages, 16 device TLBs",         1, 16, pages::<8>,   [17, 1, 1, 1, 0]),
     ("8 pages, 32 device TLBs",         1, 32, pages::<8>,   [33, 1, 1, 1, 0]),
     ("8 pages, 4 units of 8 TLBs",      4, 8,  pages::<8>,   [36, 4, 4, 4, 0]),
+];
+
+/// On a space that devices share by PASID. The columns are the number of AMD IOMMUs, of devices behind each, and whether those have TLBs of
+/// their own; then commands, COMPLETION_WAITs, doorbells, barriers and escalations, of all IOMMUs together.
+///
+/// A COMPLETION_WAIT holds back nothing that follows it, so a second stage has a doorbell of its own: two, where Linux 6.6 rings for every
+/// command (4 to 128 times) and waits for every device in each of two rounds, and 7.1 rings for every command (3 to 96 times), waits for
+/// every device, and relies on the order of the commands. The commands are as many as theirs: each device has a tag of its own.
+#[rustfmt::skip]
+const AMD: &[AmdRow] = &[
+    ("one page",                        1, 1,  false, page,         [1, 1, 1, 1, 0]),
+    ("one page, 8 devices",             1, 8,  false, page,         [8, 1, 1, 1, 0]),
+    ("upgrade of one page",             1, 1,  false, upgrade,      [1, 1, 1, 1, 0]),
+    ("8 pages",                         1, 1,  false, pages::<8>,   [1, 1, 1, 1, 0]),
+    ("the whole space",                 1, 1,  false, space,        [1, 1, 1, 1, 0]),
+    ("8 pages, one device TLB",         1, 1,  true,  pages::<8>,   [2, 2, 2, 2, 0]),
+    ("8 pages, 8 device TLBs",          1, 8,  true,  pages::<8>,   [16, 2, 2, 2, 0]),
+    ("8 pages, 32 device TLBs",         1, 32, true,  pages::<8>,   [64, 2, 2, 2, 0]),
+    ("8 pages, 4 IOMMUs of 8 TLBs",     4, 8,  true,  pages::<8>,   [64, 8, 8, 8, 0]),
+    ("spurious fault",                  1, 1,  true,  spurious_fault, [0, 0, 0, 0, 0]),
 ];
