@@ -45,8 +45,6 @@ fn promise_01_cpus_by_interrupt_are_asked_before_the_own_flush() {
         Event::StoreBarrier,
         Event::ReadId,
         Event::Ipi(vec![1, 2]),
-        // Whether it is still the same, after the look at who runs the space.
-        Event::ReadId,
         Event::Issue(Reach::Local),
         Event::Complete(Reach::Local),
     ];

@@ -64,6 +64,11 @@ impl Cpus {
         });
     }
 
+    /// Whether the calling CPU has the page in its TLB, under the current identifier.
+    pub(super) fn holds(&self, index: usize) -> bool {
+        self.here(|cpu| cpu.cached[cpu.pcid][index])
+    }
+
     /// The calling CPU, on the space's root, uses the page, as its TLB has it or as the walk finds it.
     pub(super) fn touch(&self, page: &Page, index: usize) {
         self.here(|cpu| {

@@ -41,7 +41,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut posted = None;
         if let Some(id) = scope.id {
             let targets = self.to_leave(space, &scope, id);
-            // Again, after the look at the CPUs, as in every flush.
+            // Again, after the look at the CPUs: a flush under way may have given it another, which is to be clean as well.
             let id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
             let leave = Request::Leave {
                 space: space.id(),

@@ -152,7 +152,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.flush_for_a_fault(id, flush, reach, cost);
             return None;
         }
-        let mut change = Change {
+        let change = Change {
             space: space.id(),
             id,
             generation: scope.generation,
@@ -163,11 +163,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             return None;
         }
         let posted = self.ask(space, &change, scope, cost);
-        // Again, after the look at the CPUs: one that took up a common identifier, ran and left was not asked, and keeps what it
-        // holds under that identifier.
-        change.id = self.arch.hardware_id(&space.hardware).unwrap_or(id);
-        let delivery = self.arch.delivery(Some(change.id));
-        if delivery != Delivery::Asked {
+        if delivery == Delivery::Both {
             self.broadcast(&change, scope, cost);
         }
         if scope.cpus.contains(scope.me) {

@@ -78,3 +78,18 @@ fn promise_07_flush_of_everything_claims_no_generation() {
     world.on(0);
     c.wait().unwrap();
 }
+
+/// It read the generation when it came back, before it got round to the request.
+#[test]
+fn promise_12_change_that_a_switch_has_seen_costs_nothing() {
+    let world = World::new(Config::new(), Identification::FULL, 2);
+    let [space, other] = [world.space(), world.space()];
+    world.run(1, &space);
+    world.run(0, &space);
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    world.run(1, &other);
+    assert_eq!(world.run(1, &space), 1);
+    assert_eq!(world.serve(1), []);
+    world.on(0);
+    ticket.wait().unwrap();
+}

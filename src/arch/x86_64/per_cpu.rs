@@ -29,8 +29,7 @@ impl Cpu {
     }
 
     pub(super) fn enter_lazy(&self) {
-        let loaded = self.shown.loaded();
-        if !loaded.is_switching() && !loaded.is_kernel() {
+        if !self.shown.loaded().is_switching() {
             self.shown.set_lazy(true);
         }
     }

@@ -38,10 +38,6 @@ impl Loaded {
         self.0 & !Self::GLOBAL == space.raw()
     }
 
-    pub(super) const fn is_kernel(self) -> bool {
-        self.0 == Self::KERNEL.0
-    }
-
     pub(super) const fn is_global(self) -> bool {
         self.0 & Self::GLOBAL != 0
     }

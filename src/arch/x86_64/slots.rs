@@ -102,8 +102,12 @@ impl Slots {
             .position(|slot| slot.space.load(Ordering::Relaxed) == space.raw())
     }
 
-    /// Round robin: with so few slots, who was used least recently says little about who comes back.
+    /// A free slot, or else round robin: with so few, who was used least recently says little about who comes back.
     fn victim(&self, count: usize) -> usize {
+        let is_free = |slot: &Slot| slot.space.load(Ordering::Relaxed) == NONE;
+        if let Some(free) = self.slots.iter().take(count).position(is_free) {
+            return free;
+        }
         let victim = self.next_victim.load(Ordering::Relaxed);
         let next = (victim + 1) % count.clamp(1, MAX_SLOTS) as u32;
         self.next_victim.store(next, Ordering::Relaxed);
