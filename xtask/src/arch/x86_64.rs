@@ -51,7 +51,11 @@ const VTD: Machine = Machine {
     },
     demo: Some(Demo {
         yardstick: &Yardstick::X86_64_VTD_QEMU,
-        model: None,
+        model: Some(Model {
+            remark: "first-stage translation, PASID-based invalidation",
+            yardstick: on_model::VTD_YARDSTICK,
+            play: on_model::vtd_cells,
+        }),
     }),
 };
 
