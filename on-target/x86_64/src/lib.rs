@@ -10,6 +10,7 @@
 //! qemu-system-x86_64 -M q35 -bios qboot.rom -cpu max -smp 4 -m 512 -accel tcg,thread=single -icount shift=7,sleep=off
 //!     -nographic -monitor none -serial stdio -net none -no-reboot
 //!     -device isa-debug-exit,iobase=0xf4,iosize=4 -device edu,dma_mask=0xffffffffffffffff -device iommu-testdev
+//!     [-device intel-iommu,scalable-mode=on,fsts=on,pasid-bits=20 | -device amd-iommu,dma-remap=on]
 //!     -kernel IMAGE [-append 'run_addr ADDRESS']
 //! ```
 #![cfg_attr(target_os = "none", no_std)]

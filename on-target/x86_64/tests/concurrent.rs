@@ -8,12 +8,13 @@ use on_target_x86_64 as _;
 mod tests {
     use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-    use on_target_x86_64::platform::{self, ENGINE, Space, WORDS, bring_up};
+    use on_target_x86_64::platform::{self, ENGINE, Kernel, Space, WORDS, bring_up};
     use on_target_x86_64::{clock, cpus, interrupts, memory, probe, process};
     use tlb_shootdown::address::{PageSize, PhysAddr, VirtAddr};
-    use tlb_shootdown::cpu_set::CpuId;
+    use tlb_shootdown::cpu_set::{CpuId, CpuSet};
     use tlb_shootdown::error::{FlushError, Incomplete};
     use tlb_shootdown::flush::Flush;
+    use tlb_shootdown::platform::Platform as _;
     use tlb_shootdown::ticket::{FrameSink, Frames, Item};
     use tlb_shootdown_scenarios::{Access, Refusal};
 
@@ -242,6 +243,30 @@ mod tests {
             ticket.escalate();
             ticket.wait().expect("an NMI is always taken");
             assert_eq!(freed(), 1);
+        });
+        assert_eq!(cpus::run_on(2, read), GONE);
+    }
+
+    #[test]
+    fn promise_05_interrupts_without_a_request_answer_for_nobody() {
+        let space = space();
+        assert_eq!(cpus::run_on(2, read), HELD);
+        while_cpu_2_is_deaf(|| {
+            TABLE.set(PAGE, None);
+            let mut ticket = ENGINE.start(&space, page(PAGE)).expect("it is alive");
+            for _ in 0..10 {
+                let mut others = CpuSet::<WORDS>::EMPTY;
+                others.insert(CpuId::new(1));
+                others.insert(CpuId::new(3));
+                Kernel.send_ipi(others.mask());
+                clock::relax();
+            }
+            assert!(ticket.poll().is_pending());
+            assert_names_cpu_2(&ticket.unanswered());
+            // An NMI answers, so that the ticket can be dropped.
+            ticket.escalate();
+            ticket.escalate();
+            ticket.wait().expect("an NMI is always taken");
         });
         assert_eq!(cpus::run_on(2, read), GONE);
     }
