@@ -612,3 +612,159 @@ fn promise_06_a_dying_device_stops_nobody() {
     });
     rig.assert_clean();
 }
+
+/// The control: without the notice the device goes on reading, and the oracle says so once somebody relies on it.
+#[test]
+fn an_unmap_without_the_notice_is_never_seen() {
+    for options in [DeviceOptions::default(), ats()] {
+        let rig = Rig::new(Temper::Late, VtdOptions::default(), Config::new());
+        let process = rig.process(0x0208, Some(3), options);
+        let page = process.page(0);
+        process.device.read(page).unwrap();
+        let frame = process.tables.unmap(0, page).unwrap();
+        rig.barriers.publish();
+        assert!(process.device.read(page).is_ok());
+        rig.assert_clean();
+        rig.model
+            .returned(process.tables.root(), page, page | 0xfff);
+        rig.model.free(frame);
+        assert!(process.device.read(page).is_ok());
+        assert_ne!(rig.model.violations(), []);
+    }
+}
+
+/// The control: a unit that does not order device TLBs after its own needs the fence between them.
+#[test]
+fn an_unordered_unit_without_the_fence_leaves_a_stale_device() {
+    let (_, options, _) = units().remove(1);
+    assert!(!options.orders_device_tlbs);
+    let rig = Rig::new(Temper::Late, options, Config::new());
+    let process = rig.process(0x0208, Some(3), ats());
+    process.device.read(process.page(0)).unwrap();
+    process.tables.unmap(0, process.page(0));
+    rig.flush(&process, 0, 1).unwrap();
+    assert!(process.device.read(process.page(0)).is_ok());
+    assert_ne!(rig.model.violations(), []);
+}
+
+#[test]
+fn promise_08_a_freed_table_is_walked_by_nobody() {
+    for (name, options, config) in units() {
+        for device in [DeviceOptions::default(), ats()] {
+            let rig = Rig::new(Temper::Late, options, config);
+            let process = rig.process(0x0208, Some(3), device);
+            process.device.read(process.page(2)).expect(name);
+            let table = process.tables.unhang_table(0, process.page(0)).unwrap();
+            rig.queue(process.key, Flush::all()).expect(name);
+            let fence = rig.vtd.seal(&mut Cost::default());
+            assert_eq!(rig.finish(fence), Ok(()), "{name}");
+            rig.model.returned(process.tables.root(), 0, u64::MAX);
+            rig.model.free(table);
+            for n in 0..4 {
+                assert!(process.device.read(process.page(n)).is_err(), "{name}");
+            }
+            rig.assert_clean();
+        }
+    }
+}
+
+/// Random changes to three processes, several fences open at a time, and now and then a descriptor that is refused.
+fn churn(temper: Temper, seed: u64, options: VtdOptions, config: Config) {
+    let rig = Rig::new(temper, options, config);
+    let processes = [(3, ats()), (4, DeviceOptions::default()), (5, ats())]
+        .map(|(pasid, device)| rig.process(0x0200 + 8 * pasid as u16, Some(pasid), device));
+    let mut state = seed | 1;
+    let mut draw = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    for _ in 0..40 {
+        let mut open = Vec::new();
+        for _ in 0..=draw(3) {
+            let process = &processes[draw(3) as usize];
+            let n = draw(4);
+            let page = process.page(n);
+            // One change of a page at a time: the first fence says nothing about a second one.
+            let root = process.tables.root();
+            let same = |(other, at, ..): &(&Process, u64, _, _)| {
+                (other.tables.root(), *at) == (root, page)
+            };
+            if open.iter().any(same) {
+                continue;
+            }
+            let _ = process.device.read(page);
+            let old = process.tables.unmap(0, page);
+            if old.is_none() {
+                let frame = rig.model.allocate(0x1000);
+                // Break before make: the old one is gone everywhere before the new one is there.
+                rig.flush(process, n, 1).unwrap();
+                let fresh = Mapping::page(frame, Rights::ReadWrite);
+                process.tables.map(0, page, fresh);
+                rig.barriers.publish();
+            }
+            if draw(8) == 0 {
+                rig.port.refuse_next();
+            }
+            let flush = Flush::page(VirtAddr::new(page), PageSize::KIB_4);
+            while rig.queue(process.key, flush) == Err(Full) {
+                let mut full = rig.vtd.seal(&mut Cost::default());
+                let _ = rig.vtd.poll(&mut full, &mut Cost::default());
+            }
+            open.push((process, page, old, rig.vtd.seal(&mut Cost::default())));
+        }
+        for (process, page, old, fence) in open {
+            assert_eq!(rig.finish(fence), Ok(()), "{temper:?} {seed}");
+            rig.model
+                .returned(process.tables.root(), page, page | 0xfff);
+            if let Some(old) = old {
+                rig.model.free(old);
+            }
+            let _ = process.device.read(page);
+        }
+        rig.assert_clean();
+    }
+}
+
+#[test]
+fn promise_03_nothing_stale_is_used_or_held_under_churn() {
+    for (_, options, config) in units() {
+        churn(Temper::Late, 1, options, config);
+        for seed in 1..8 {
+            churn(Temper::Seeded(seed), seed, options, config);
+        }
+    }
+}
+
+/// A device dies at a random moment, whatever the unit has fetched by then.
+#[test]
+fn promise_05_a_device_that_dies_at_any_moment_is_named_alone() {
+    for seed in 1..40 {
+        let rig = Rig::new(Temper::Seeded(seed), VtdOptions::default(), Config::new());
+        let [dying, living] =
+            [(0x0208, 3), (0x0210, 4)].map(|(sid, pasid)| rig.process(sid, Some(pasid), ats()));
+        for process in [&dying, &living] {
+            process.device.read(process.page(0)).unwrap();
+            process.tables.unmap(0, process.page(0));
+        }
+        let fences = [dying.key, living.key].map(|key| {
+            rig.queue(key, Flush::all()).unwrap();
+            rig.vtd.seal(&mut Cost::default())
+        });
+        for _ in 0..seed % 8 {
+            rig.port.step();
+        }
+        dying.device.set_silent(true);
+        assert_eq!(rig.finish(fences[1]), Ok(()), "{seed}");
+        let named = Err(SecondaryError::DeviceTimeout { device: 0x0208 });
+        let result = rig.finish(fences[0]);
+        assert!(result == Ok(()) || result == named, "{seed}: {result:?}");
+        for process in [&dying, &living] {
+            rig.model.returned(process.tables.root(), 0, u64::MAX);
+        }
+        assert!(living.device.read(living.page(0)).is_err(), "{seed}");
+        assert!(dying.device.read(dying.page(0)).is_err(), "{seed}");
+        assert_eq!(result.is_ok(), dying.device.read(dying.page(1)).is_ok());
+    }
+}

@@ -1,6 +1,6 @@
 //! Device TLBs: what they hold they believe.
 
-use crate::rig::{DEVICE_INV, FENCE, PAGE, PAGE_INV, PASID, Rig, SID, ats};
+use crate::rig::{CONTEXT_INV, DEVICE_INV, FENCE, PAGE, PAGE_INV, PASID, Rig, SID, ats};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::oracle::{Holder, Violation};
 use tlb_shootdown_model::vtd::{DeviceFault, DeviceOptions, VtdOptions};
@@ -127,4 +127,21 @@ fn a_context_without_device_tlbs_refuses_translation_requests() {
     assert!(rig.device.read(PAGE).is_ok());
     assert_eq!(rig.device.held(), 0);
     assert_eq!(rig.device.pasid(PASID).sid(), SID);
+}
+
+/// What the device translated itself is refused once its context entry is gone.
+#[test]
+fn translated_accesses_need_a_context_entry() {
+    for flags in [0, 0b1001] {
+        let mut rig = Rig::with_ats();
+        rig.device.read(PAGE).unwrap();
+        rig.put_context(flags);
+        rig.publish();
+        // The cached entry still admits them.
+        assert!(rig.device.read(PAGE).is_ok());
+        rig.complete(&[CONTEXT_INV]);
+        assert!(rig.device.held() > 0);
+        let reason = if flags == 0 { 0x41 } else { 0x44 };
+        assert_eq!(rig.device.read(PAGE), Err(DeviceFault::Reason(reason)));
+    }
 }
