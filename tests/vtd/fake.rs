@@ -28,6 +28,7 @@ pub(crate) const IQE: u32 = 1 << 4;
 pub(crate) const ITE: u32 = 1 << 6;
 const TE: u32 = 1 << 31;
 const SRTP: u32 = 1 << 30;
+const WBF: u32 = 1 << 27;
 const QIE: u32 = 1 << 26;
 
 /// ND = 6, PSI, MAMV = 18, drains, FL1GP.
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) refused: Vec<(u8, u32, u64)>,
     /// A device that does not answer.
     pub(crate) silent: Option<u16>,
+    /// The write buffer is not empty, and stays so.
+    pub(crate) buffered: bool,
     /// Rules that were broken.
     pub(crate) broken: Vec<String>,
     timed_out: Option<u16>,
@@ -138,7 +141,8 @@ impl Inner {
                     self.set(IQH, 0);
                 }
                 let kept = status & SRTP | value & SRTP;
-                self.registers[GSTS / 4] = value & (TE | QIE | 1 << 25) | kept;
+                let flushing = if self.buffered { value & WBF } else { 0 };
+                self.registers[GSTS / 4] = value & (TE | QIE | 1 << 25) | kept | flushing;
             }
             GCMD => {}
             FSTS => self.registers[FSTS / 4] &= !(value as u32),
@@ -153,6 +157,11 @@ impl Inner {
         if !self.stalled && matches!(offset, IQT) {
             self.run(u32::MAX);
         }
+    }
+
+    /// The write buffer is empty.
+    pub(crate) fn drain_buffer(&mut self) {
+        self.registers[GSTS / 4] &= !WBF;
     }
 
     pub(crate) fn take_log(&mut self) -> Vec<[u64; 2]> {
@@ -174,6 +183,7 @@ impl Fake {
             writes: Vec::new(),
             refused: Vec::new(),
             silent: None,
+            buffered: false,
             broken: Vec::new(),
             timed_out: None,
             ordered: false,

@@ -1,6 +1,6 @@
 //! What one shootdown issues, and when its fence is reached.
 
-use crate::fake::{Bench, CAP, ECAP};
+use crate::fake::{Bench, CAP, ECAP, GCMD, IQT};
 use std::task::Poll;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cost::Cost;
@@ -170,4 +170,28 @@ fn promise_09_upgrades_are_told_unless_declared_otherwise() {
         ..Config::new()
     };
     assert_eq!(Bench::new(CAP, ECAP, config).vtd.needs(), Needs::empty());
+}
+
+/// CAP.RWBF, bit 4: the doorbell is rung when the buffer is empty, for what was sealed when its flush began and for nothing later.
+#[test]
+fn promise_01_a_write_buffer_is_flushed_before_the_doorbell() {
+    let bench = Bench::new(CAP | 1 << 4, ECAP, Config::new());
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    let tail = bench.fake.inner().get(IQT);
+    bench.fake.inner().buffered = true;
+    bench.fake.inner().writes.clear();
+    let (mut first, _) = start(&bench, key, pages(0x1000, 0x2000));
+    let (second, _) = start(&bench, key, pages(0x3000, 0x4000));
+    let poll = bench.vtd.poll(&mut first, &mut Cost::default());
+    assert_eq!(poll, Poll::Pending);
+    // WBF beside TE and QIE, once: the second flush begins after the first.
+    assert_eq!(bench.fake.inner().writes, [(GCMD, 0x8c00_0000)]);
+    bench.fake.inner().drain_buffer();
+    assert_eq!(finish(&bench, first), Ok(()));
+    assert_eq!(bench.fake.inner().get(IQT), tail + 2 * 32);
+    bench.fake.inner().drain_buffer();
+    assert_eq!(finish(&bench, second), Ok(()));
+    assert_eq!(bench.fake.inner().get(IQT), tail + 4 * 32);
+    bench.fake.assert_rules_kept();
 }
