@@ -1,13 +1,24 @@
 //! A device's accesses: through its own TLB, or through the IOMMU.
 
 use super::device::DeviceFault;
+use super::event;
 use super::iommu::Iommu;
-use super::request::{Outcome, Request};
+use super::request::{Outcome, Refused, Request};
 use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
 use crate::oracle::Holder;
 use crate::tlb::Entry;
 use alloc::vec::Vec;
+
+impl From<Refused> for DeviceFault {
+    fn from(refused: Refused) -> Self {
+        match refused.code {
+            event::PAGE_FAULT if refused.permission => Self::Permission,
+            event::PAGE_FAULT => Self::NotPresent,
+            code => Self::Event(code),
+        }
+    }
+}
 
 impl Iommu {
     /// A device's access: through its own TLB where it has one, else through the IOMMU. The physical address.

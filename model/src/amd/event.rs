@@ -1,8 +1,6 @@
-//! Events (AMD 48882, "Event Logging"; the same fields in VirtualBox's `EVT_*_T`) and the log they are written to.
+//! Events (AMD 48882, "Event Logging"; the same fields in VirtualBox's `EVT_*_T`).
 
-use super::iommu::Iommu;
 use super::request::Request;
-use crate::ground::Ground;
 
 /// ILLEGAL_DEV_TABLE_ENTRY.
 pub(super) const ILLEGAL_ENTRY: u8 = 1;
@@ -15,15 +13,13 @@ const ILLEGAL_COMMAND: u64 = 5;
 const COMMAND_HARDWARE: u64 = 6;
 const INVALIDATION_TIMEOUT: u64 = 7;
 
-/// Turns between the tail and the entry with erratum 732.
-const LATE: u8 = 4;
-
 /// An event that the tail has passed and that is not in memory yet.
 #[derive(Debug)]
 pub(super) struct Late {
-    at: u64,
-    words: Words,
-    turns: u8,
+    pub(super) at: u64,
+    pub(super) words: Words,
+    /// Turns until it is.
+    pub(super) turns: u8,
 }
 
 /// Two words. The code is in bits 63:60 of the first.
@@ -58,45 +54,4 @@ pub(super) fn refused(code: u8, request: &Request, domain: u16, permission: bool
         | bit(request.ats, 56);
     let word = u64::from(request.device) | high << 16 | low << 32 | flags;
     [u64::from(code) << 60 | word, request.va]
-}
-
-impl Iommu {
-    /// Writes an event, if the log runs and has room. Without room the log stops.
-    pub(super) fn record(&mut self, words: Words, ground: &mut Ground) {
-        if !self.registers.events_run {
-            return;
-        }
-        let Some((at, tail)) = self.registers.event_slot() else {
-            self.registers.overflow();
-            return;
-        };
-        self.registers.event_tail = tail;
-        self.registers.signal_event();
-        if self.options.event_tail_first {
-            self.unwritten.push(Late {
-                at,
-                words,
-                turns: LATE,
-            });
-        } else {
-            write(at, words, ground);
-        }
-    }
-
-    /// Writes the entries that the tail has passed long enough ago.
-    pub(super) fn write_late_events(&mut self, ground: &mut Ground) {
-        self.unwritten.retain_mut(|late| {
-            late.turns -= 1;
-            if late.turns == 0 {
-                write(late.at, late.words, ground);
-            }
-            late.turns != 0
-        });
-    }
-}
-
-/// The code last: whoever waits for it finds the rest.
-fn write(at: u64, [w0, w1]: Words, ground: &mut Ground) {
-    ground.memory.write(at + 8, w1);
-    ground.memory.write(at, w0);
 }

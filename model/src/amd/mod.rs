@@ -9,6 +9,7 @@ mod command;
 mod device;
 mod device_table;
 mod event;
+mod event_log;
 mod gcr3;
 mod iommu;
 mod options;

@@ -1,7 +1,5 @@
 //! What a device asks of the IOMMU, and how that can end.
 
-use super::device::DeviceFault;
-use super::event;
 use crate::memory::descriptor::Leaf;
 use crate::tlb::Entry;
 
@@ -32,14 +30,4 @@ pub(super) struct Refused {
     pub(super) permission: bool,
     /// Page faults of translation requests are told to the device alone.
     pub(super) recorded: bool,
-}
-
-impl From<Refused> for DeviceFault {
-    fn from(refused: Refused) -> Self {
-        match refused.code {
-            event::PAGE_FAULT if refused.permission => Self::Permission,
-            event::PAGE_FAULT => Self::NotPresent,
-            code => Self::Event(code),
-        }
-    }
 }

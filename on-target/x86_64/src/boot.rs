@@ -2,9 +2,8 @@
 
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
-use core::ptr::NonNull;
 
-use crate::layout::{IMAGE_OFFSET, TRAMPOLINE, mapped};
+use crate::layout::IMAGE_OFFSET;
 use crate::{apic, clock, cpus, exceptions, interrupts, process};
 
 /// PE, MP, ET, NE, WP (the kernel's probes honour read-only pages), PG.
@@ -51,19 +50,6 @@ global_asm!(
 unsafe extern "C" {
     /// What this image is for: the demonstration, or a test harness.
     fn main() -> !;
-
-    /// Where the other CPUs start, in `boot.s`, and its end.
-    static trampoline: [u8; 0];
-    static trampoline_end: [u8; 0];
-}
-
-/// Copies the code with which the other CPUs start to where they can start.
-pub(crate) fn place_trampoline() {
-    let start = &raw const trampoline;
-    let len = (&raw const trampoline_end).addr() - start.addr();
-    let place: NonNull<u8> = mapped(TRAMPOLINE);
-    // SAFETY: `boot.s` defines so many bytes; the page is mapped and nobody else's.
-    unsafe { place.as_ptr().copy_from(start.cast(), len) };
 }
 
 extern "C" fn leave_lower_half() {

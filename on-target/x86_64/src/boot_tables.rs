@@ -5,10 +5,9 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicU64;
 
 use crate::entry::{ENTRIES, Table, device_page, index, kernel_data_page, kernel_page, table};
-use crate::kernel_half::BASE as KERNEL_HALF;
 use crate::layout::{
-    AMD_IOMMU, IMAGE_BASE, IMAGE_MAPPED, IMAGE_OFFSET, KERNEL_OFFSET, LOCAL_APIC, PCI_WINDOW,
-    PCI_WINDOW_LEN, TRAMPOLINE,
+    AMD_IOMMU, IMAGE_BASE, IMAGE_MAPPED, IMAGE_OFFSET, KERNEL_HALF, KERNEL_OFFSET, LOCAL_APIC,
+    PCI_WINDOW, PCI_WINDOW_LEN, TRAMPOLINE,
 };
 
 const PAGE: u64 = 4096;

@@ -2,7 +2,7 @@
 
 use tlb_shootdown_on_target_work::Desks;
 
-use crate::{apic, boot, clock, interrupts};
+use crate::{apic, clock, interrupts, trampoline};
 
 /// CPUs of the machine.
 pub const COUNT: usize = 4;
@@ -19,7 +19,7 @@ pub fn current() -> usize {
 /// # Panics
 /// Where one does not start.
 pub fn start() {
-    boot::place_trampoline();
+    trampoline::place();
     for cpu in 1..COUNT {
         apic::start(cpu);
         DESKS.await_idle(cpu);

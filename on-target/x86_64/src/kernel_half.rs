@@ -4,11 +4,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::boot_tables::kernel_half_entry;
 use crate::entry::{ENTRIES, index, kernel_data_page, table};
-use crate::layout::phys_of;
+use crate::layout::{KERNEL_HALF, phys_of};
 use crate::process::PAGE_SIZE;
 
 /// Where those pages begin.
-pub const BASE: u64 = 0xffff_c000_0000_0000;
+pub const BASE: u64 = KERNEL_HALF;
 
 #[repr(C, align(4096))]
 struct Tables([[AtomicU64; ENTRIES]; 2]);

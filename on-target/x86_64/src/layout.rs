@@ -11,6 +11,9 @@ pub const IMAGE_OFFSET: u64 = 0xffff_ffff_8000_0000;
 /// Distance between a physical address and the kernel's view of devices and low memory.
 pub const KERNEL_OFFSET: u64 = 0xffff_8000_0000_0000;
 
+/// Where the pages of the kernel half that tests change begin.
+pub const KERNEL_HALF: u64 = 0xffff_c000_0000_0000;
+
 /// The page below 1 MiB in which the other CPUs start; a start-up IPI names it by its number.
 pub const TRAMPOLINE: u64 = 0x8000;
 /// Begin of the window from which PCI BARs are given out.

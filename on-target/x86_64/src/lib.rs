@@ -46,5 +46,6 @@ mod port;
 pub mod probe;
 pub mod process;
 pub mod sharing;
+mod trampoline;
 mod vtd;
 mod words;
