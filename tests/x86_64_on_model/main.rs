@@ -5,3 +5,4 @@ mod machine;
 mod properties;
 mod rig;
 mod spaces;
+mod upgrade;

@@ -35,6 +35,7 @@ const VIRT: Machine = Machine {
             yardstick: on_model::YARDSTICK,
             play: on_model::cells,
         }),
+        beside: None,
     }),
 };
 

@@ -62,6 +62,8 @@ pub(crate) struct Demo {
     pub(crate) yardstick: &'static Yardstick,
     /// The software model of the same machine.
     pub(crate) model: Option<Model>,
+    /// Where the model shows what the emulator's IOMMU has not: what the table calls a device there. Its rows stand beside the emulator's.
+    pub(crate) beside: Option<&'static str>,
 }
 
 /// A machine of the software model.

@@ -56,6 +56,7 @@ const VTD: Machine = Machine {
             yardstick: on_model::VTD_YARDSTICK,
             play: on_model::vtd_cells,
         }),
+        beside: None,
     }),
 };
 
@@ -63,7 +64,7 @@ const AMD: Machine = Machine {
     board: "q35",
     iommu: "amd",
     device: "device behind AMD",
-    remark: "v1 tables, invalidation by domain; PASIDs run on the model",
+    remark: "v1 tables, invalidation by domain",
     arguments: |qemu| {
         if qemu.has(Feature::AmdRemapping) {
             Ok(with_iommu("amd-iommu,dma-remap=on"))
@@ -78,6 +79,7 @@ const AMD: Machine = Machine {
             yardstick: on_model::AMD_YARDSTICK,
             play: on_model::amd_cells,
         }),
+        beside: Some("PASID behind AMD [model]"),
     }),
 };
 

@@ -60,7 +60,7 @@ fn status(parts: &[Part]) -> ExitCode {
     }
 }
 
-/// Every machine on the emulator; those that it lacks, on the model.
+/// Every machine on the emulator; those that it lacks, on the model, and beside the others what their IOMMU lacks.
 pub(crate) fn emulated(arch: &'static Architecture) -> Result<Vec<Part>> {
     let emulator = emulator(arch);
     let mut parts = Vec::new();
@@ -69,10 +69,13 @@ pub(crate) fn emulated(arch: &'static Architecture) -> Result<Vec<Part>> {
             Ok(qemu) => run::boot(arch, machine, demo, qemu)?,
             Err(missing) => Err(missing.to_string()),
         };
-        parts.push(match booted {
-            Ok(report) => Part::Played(report),
-            Err(lacking) => instead(arch, machine, demo, lacking),
-        });
+        match booted {
+            Ok(report) => {
+                parts.push(Part::Played(report));
+                parts.extend(model::beside(arch, machine, demo).map(Part::Played));
+            }
+            Err(lacking) => parts.push(instead(arch, machine, demo, lacking)),
+        }
     }
     Ok(parts)
 }

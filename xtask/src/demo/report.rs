@@ -70,6 +70,8 @@ pub(crate) struct Report {
     pub(crate) arch: &'static Architecture,
     /// The machine that was meant.
     pub(crate) machine: &'static Machine,
+    /// What the table calls a device behind its IOMMU.
+    pub(crate) device: &'static str,
     /// The name of what was used: the machine's board, or the model.
     pub(crate) board: &'static str,
     /// What of the IOMMU was used there, where the name alone does not tell.
@@ -210,6 +212,7 @@ pub(crate) mod tests {
         Report {
             arch,
             machine,
+            device: machine.device,
             board: machine.board,
             remark: machine.remark,
             ran_on: "qemu 0.0.0".into(),

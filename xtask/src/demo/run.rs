@@ -33,6 +33,7 @@ pub(crate) fn boot(
     let nothing_yet = Report {
         arch,
         machine,
+        device: machine.device,
         board: machine.board,
         remark: machine.remark,
         ran_on: format!("qemu {}", qemu.version),

@@ -103,7 +103,7 @@ fn row(cell: &Cell, report: &Report, notes: &[&str]) -> Vec<String> {
         without.push_str(&format!(" (try {})", cell.tries));
     }
     let observer = match cell.observer {
-        Observer::Device => report.machine.device.to_owned(),
+        Observer::Device => report.device.to_owned(),
         Observer::ThisCpu | Observer::OtherCpu => word(&cell.observer),
     };
     let judged = match verdict(cell, report.yardstick) {
