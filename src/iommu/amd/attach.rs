@@ -70,7 +70,7 @@ where
         let commands = self.locked(|l| l.install_contexts(key))?;
         // What the IOMMU has cached of the absence of the tables goes.
         self.run(wait, commands, &mut |l| {
-            let Some((index, space)) = l.state.space(key) else {
+            let Some((index, space)) = l.state.spaces.find(key) else {
                 return;
             };
             match space.translation {
@@ -93,7 +93,7 @@ where
         key: AttachKey,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<(), AttachError> {
-        if self.locked(|l| l.state.space(key)).is_none() {
+        if self.locked(|l| l.state.spaces.find(key)).is_none() {
             return Ok(());
         }
         self.run_release(wait, key)
@@ -141,28 +141,22 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.check_room(contexts.len() as u64)?;
         let bindings = &self.state.bindings;
         let free_bindings = bindings.iter().filter(|slot| slot.is_none()).count();
-        let index = self
-            .state
-            .spaces
-            .iter()
-            .position(|space| space.attached.is_none());
-        let (Some(index), true) = (index, contexts.len() <= free_bindings) else {
+        let vacant = self.state.spaces.vacant();
+        let (Some((index, key)), true) = (vacant, contexts.len() <= free_bindings) else {
             return Err(AttachError::NoSlot);
         };
-        let key = self.state.key(index).ok_or(AttachError::NoSlot)?;
         let domain = match translation {
             Translation::Process { .. } => None,
             Translation::Host { .. } => {
                 Some(self.state.free_domain().ok_or(AttachError::NoDomain)?)
             }
         };
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = Some(AttachedSpace {
-                translation: *translation,
-                domain,
-                released: false,
-            });
-        }
+        let space = AttachedSpace {
+            translation: *translation,
+            domain,
+            released: false,
+        };
+        self.state.spaces.put(index, space);
         for context in contexts {
             let device = self.known_device(context)?;
             if let Some(place) = self.state.bindings.iter_mut().find(|slot| slot.is_none()) {
@@ -225,7 +219,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Lets the tables lead to an address space; gives the number of commands that make the IOMMU look at them.
     fn install_contexts(&mut self, key: AttachKey) -> Result<u64, AttachError> {
-        let (index, space) = self.state.space(key).ok_or(AttachError::UnknownKey)?;
+        let (index, space) = self.state.spaces.find(key).ok_or(AttachError::UnknownKey)?;
         if space.released {
             return Err(AttachError::Released);
         }
@@ -255,7 +249,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn unlist_space(&mut self, key: AttachKey) {
-        let Some((index, _)) = self.state.space(key) else {
+        let Some((index, _)) = self.state.spaces.find(key) else {
             return;
         };
         for slot in &mut self.state.bindings {
@@ -263,9 +257,6 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 *slot = None;
             }
         }
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = None;
-            space.generation = space.generation.wrapping_add(1);
-        }
+        self.state.spaces.remove(index);
     }
 }

@@ -206,11 +206,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let consumed = ring.written() == ring.consumed() && !self.is_open();
         // A fence that is held back for a second stage is not reached by switching off and on.
         let idle = consumed && self.state.batch.is_none() && self.state.deferred.len() == 0;
-        let attached = self
-            .state
-            .spaces
-            .iter()
-            .any(|space| space.attached.is_some());
+        let attached = !self.state.spaces.is_empty();
         if self.state.phase != Phase::Off || (attached && !idle) {
             return Err(InitError::Busy);
         }

@@ -12,8 +12,9 @@ use super::event::{Event, Seen};
 use super::registers::{self, Control, Status};
 use super::retry::{Batch, Cause, Step};
 use super::span::Span;
-use super::state::{Device, Locked, device_bit};
+use super::state::{Device, Locked};
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::device_bit::device_bit;
 
 /// How often one device is asked while records keep being lost, before it counts as silent.
 const MOST_TRIES: u32 = 8;

@@ -10,7 +10,7 @@ use crate::secondary::{AttachKey, Full};
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
     /// Stops every walk of an address space, and queues what drops all that was cached from it.
     pub(super) fn release(&mut self, key: AttachKey) -> Result<(), Full> {
-        let Some((index, space)) = self.state.space(key) else {
+        let Some((index, space)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         self.silence(index, &space);
@@ -37,9 +37,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                     .silence(device.id, &self.hw.barriers),
             }
         }
-        if let Some(space) = self.state.spaces.get_mut(index)
-            && let Some(space) = space.attached.as_mut()
-        {
+        if let Some(space) = self.state.spaces.get_mut(index) {
             space.released = true;
         }
     }

@@ -6,8 +6,9 @@
 
 use super::command::Command;
 use super::retry::{Batch, Step};
-use super::state::{Locked, device_bit};
+use super::state::Locked;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::device_bit::device_bit;
 
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
     /// Takes the second stage one step further.

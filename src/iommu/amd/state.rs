@@ -11,7 +11,8 @@ use super::retry::{Batch, Halts};
 use crate::cost::Cost;
 use crate::iommu::memory::Table;
 use crate::iommu::ring::Positions;
-use crate::secondary::{AttachKey, SecondaryError};
+use crate::iommu::spaces::Spaces;
+use crate::secondary::SecondaryError;
 
 /// What never changes after set-up, and needs no lock.
 #[derive(Debug)]
@@ -23,13 +24,6 @@ pub(super) struct Hardware<M, B> {
 }
 
 /// One address space.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Space {
-    /// Raised at each detach, so that an old key names nothing.
-    pub(super) generation: u32,
-    pub(super) attached: Option<AttachedSpace>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AttachedSpace {
     pub(super) translation: Translation,
@@ -116,7 +110,7 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) unproven: u64,
     pub(super) deferred: Deferred<PENDING>,
     pub(super) batch: Option<Batch>,
-    pub(super) spaces: [Space; SLOTS],
+    pub(super) spaces: Spaces<AttachedSpace, SLOTS>,
     pub(super) bindings: [Option<Binding>; SLOTS],
     pub(super) devices: [Option<Device>; SLOTS],
     pub(super) halts: Halts,
@@ -154,10 +148,7 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             unproven: 0,
             deferred: Deferred::new(),
             batch: None,
-            spaces: [Space {
-                generation: 0,
-                attached: None,
-            }; SLOTS],
+            spaces: Spaces::new(),
             bindings: [None; SLOTS],
             devices: core::array::from_fn(|_| None),
             halts: Halts::default(),
@@ -176,21 +167,6 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         self.batch = None;
         self.halts = Halts::default();
         self.log_stopped = false;
-    }
-
-    /// The slot and the attached space that a key names, unless it is stale.
-    pub(super) fn space(&self, key: AttachKey) -> Option<(usize, AttachedSpace)> {
-        let index = (key.0 & 0xffff_ffff) as usize;
-        let space = self.spaces.get(index)?;
-        if u64::from(space.generation) != key.0 >> 32 {
-            return None;
-        }
-        Some((index, space.attached?))
-    }
-
-    pub(super) fn key(&self, index: usize) -> Option<AttachKey> {
-        let space = self.spaces.get(index)?;
-        Some(AttachKey(u64::from(space.generation) << 32 | index as u64))
     }
 
     /// The bindings of one address space with their devices.
@@ -229,21 +205,12 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
     /// A tag that nothing uses. What was cached under it is gone: its last user's end has invalidated it.
     pub(super) fn free_domain(&self) -> Option<DomainId> {
         let used = |domain| {
-            let spaces = self
-                .spaces
-                .iter()
-                .filter_map(|space| space.attached?.domain);
+            let spaces = self.spaces.iter().filter_map(|space| space.domain);
             let devices = self.devices.iter().flatten().filter_map(Device::domain);
             spaces.chain(devices).any(|other| other == domain)
         };
         (1..=u16::MAX).map(DomainId).find(|&domain| !used(domain))
     }
-}
-
-/// The bit that stands for a device slot in a fence. Slots 64 apart share one, which may name a device too many and never
-/// one too few.
-pub(super) fn device_bit(slot: usize) -> u64 {
-    1 << (slot % 64)
 }
 
 /// The state under the lock, with all that is needed to act on it.

@@ -33,7 +33,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
-        let Some((index, space)) = self.state.space(key) else {
+        let Some((index, space)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         let mut spans = Spans::new(flush.range());

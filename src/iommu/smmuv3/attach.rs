@@ -69,7 +69,7 @@ where
     ) -> Result<(), AttachError> {
         let contexts = self.locked(|l| l.install_contexts(key))?;
         self.run(wait, contexts, &mut |l| {
-            if let Some((index, _)) = l.state.space(key) {
+            if let Some((index, _)) = l.state.spaces.find(key) {
                 l.put_cfgi_cds(index);
             }
         })
@@ -92,7 +92,7 @@ where
         // Each step asks for the key anew: another detach of it may have been faster.
         let halted = |halt: Halt| halt.into_attach(Some(key));
         self.run(wait, size.contexts + 2, &mut |l| {
-            if let Some((index, space)) = l.state.space(key) {
+            if let Some((index, space)) = l.state.spaces.find(key) {
                 l.put_cfgi_cds(index);
                 l.put_sync(Command::sync());
                 l.put(l.tlbi_asid(space.asid));
@@ -100,9 +100,9 @@ where
         })
         .map_err(halted)?;
         if size.device_tlbs > 0 {
-            self.run_once(wait, size.device_tlbs, &mut |l| match l.state.space(key) {
-                Some((index, _)) => l.put_atcs(index),
-                None => 0,
+            self.run_once(wait, size.device_tlbs, &mut |l| {
+                let found = l.state.spaces.find(key);
+                found.map_or(0, |(index, _)| l.put_atcs(index))
             })
             .map_err(halted)?;
         }
@@ -176,25 +176,19 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .iter()
             .filter(|slot| slot.is_none())
             .count();
-        let index = self
-            .state
-            .spaces
-            .iter()
-            .position(|space| space.attached.is_none());
-        let (Some(index), true) = (index, contexts.len() <= free_bindings) else {
+        let vacant = self.state.spaces.vacant();
+        let (Some((index, key)), true) = (vacant, contexts.len() <= free_bindings) else {
             return Err(AttachError::NoSlot);
         };
-        let key = self.state.key(index).ok_or(AttachError::NoSlot)?;
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = Some(AttachedSpace {
-                asid,
-                shared,
-                granule: translation.granule,
-                va_bits: 64 - translation.t0sz,
-                descriptor: ContextDescriptor::new(translation, asid, shared),
-                released: false,
-            });
-        }
+        let space = AttachedSpace {
+            asid,
+            shared,
+            granule: translation.granule,
+            va_bits: 64 - translation.t0sz,
+            descriptor: ContextDescriptor::new(translation, asid, shared),
+            released: false,
+        };
+        self.state.spaces.put(index, space);
         for context in contexts {
             let stream = self
                 .state
@@ -252,8 +246,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// The ASID to use, and whether it is the CPUs'. An ASID is free again once its detach has invalidated it everywhere.
     fn choose_asid(&self, source: AsidSource) -> Result<(Asid, bool), AttachError> {
         let used = |asid: u16| {
-            let attached = self.state.spaces.iter().filter_map(|space| space.attached);
-            attached.clone().any(|space| space.asid.0 == asid)
+            let mut spaces = self.state.spaces.iter();
+            spaces.any(|space| space.asid.0 == asid)
         };
         let largest = if self.hw.features.asid16 {
             u16::MAX
@@ -277,7 +271,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Makes an address space's descriptors valid; gives their number.
     fn install_contexts(&mut self, key: AttachKey) -> Result<u64, AttachError> {
-        let (index, space) = self.state.space(key).ok_or(AttachError::UnknownKey)?;
+        let (index, space) = self.state.spaces.find(key).ok_or(AttachError::UnknownKey)?;
         if space.released {
             return Err(AttachError::Released);
         }
@@ -296,7 +290,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Makes an address space's descriptors invalid, for good; it stays in the list.
     fn unlink_contexts(&mut self, key: AttachKey) -> Option<Size> {
-        let (index, _) = self.state.space(key)?;
+        let (index, _) = self.state.spaces.find(key)?;
         self.mark_released(index);
         let mut size = Size::default();
         for (binding, stream) in self.state.contexts_of(index) {
@@ -312,7 +306,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn unlist_space(&mut self, key: AttachKey) {
-        let Some((index, _)) = self.state.space(key) else {
+        let Some((index, _)) = self.state.spaces.find(key) else {
             return;
         };
         for slot in &mut self.state.bindings {
@@ -320,9 +314,6 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 *slot = None;
             }
         }
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = None;
-            space.generation = space.generation.wrapping_add(1);
-        }
+        self.state.spaces.remove(index);
     }
 }

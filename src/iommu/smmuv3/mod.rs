@@ -91,7 +91,7 @@ use crate::cost::Cost;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence, Full, Invalidation, Needs, SecondaryError, SecondaryTlb};
-use core::cell::UnsafeCell;
+use crate::sync::UnsafeCell;
 use core::fmt;
 use core::task::Poll;
 use features::Features;
@@ -198,12 +198,14 @@ where
         f: impl FnOnce(&mut Locked<'_, M, B, SLOTS, PENDING>) -> R,
     ) -> R {
         self.lock.with(|| {
-            // SAFETY: the ring lock admits one closure at a time, and none of them locks again.
-            let state = unsafe { &mut *self.state.get() };
-            f(&mut Locked {
-                hw: &self.hardware,
-                state,
-                cost,
+            self.state.with_mut(|state| {
+                // SAFETY: the ring lock admits one closure at a time, and none of them locks again.
+                let state = unsafe { &mut *state };
+                f(&mut Locked {
+                    hw: &self.hardware,
+                    state,
+                    cost,
+                })
             })
         })
     }

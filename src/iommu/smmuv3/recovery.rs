@@ -177,7 +177,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             &self.hw.barriers,
             self.hw.features.coherent,
         );
-        self.state.pending.drop_stream(slot);
+        self.state.pending.drop_device(slot);
         self.set_step(Step::CutOff { slot });
     }
 

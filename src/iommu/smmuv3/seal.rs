@@ -1,8 +1,9 @@
 //! How what was queued is sealed, and when its fence is reached.
 
 use super::command::{Command, opcode};
-use super::state::{Locked, device_bit};
+use super::state::Locked;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::device_bit::device_bit;
 use crate::secondary::{Fence, SecondaryError};
 use core::task::Poll;
 

@@ -10,8 +10,10 @@ use super::retry::{Recovery, Repeats};
 use super::stream_table::StreamTable;
 use crate::cost::Cost;
 use crate::iommu::memory::Table;
+use crate::iommu::pending::Pending;
 use crate::iommu::ring::Positions;
-use crate::secondary::{AttachKey, SecondaryError};
+use crate::iommu::spaces::Spaces;
+use crate::secondary::SecondaryError;
 
 /// What never changes after set-up, and needs no lock.
 #[derive(Debug)]
@@ -23,13 +25,6 @@ pub(super) struct Hardware<M, B> {
 }
 
 /// One address space.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Space {
-    /// Raised at each detach, so that an old key names nothing.
-    pub(super) generation: u32,
-    pub(super) attached: Option<AttachedSpace>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AttachedSpace {
     pub(super) asid: Asid,
@@ -81,58 +76,6 @@ impl Stream {
     }
 }
 
-/// ATC_INV commands that wait for the next seal, each with the slot of its stream.
-#[derive(Debug)]
-pub(super) struct Pending<const N: usize> {
-    entries: [(usize, Command); N],
-    len: usize,
-}
-
-impl<const N: usize> Pending<N> {
-    const fn new() -> Self {
-        Self {
-            entries: [(0, Command::sync()); N],
-            len: 0,
-        }
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.len as u64
-    }
-
-    pub(super) fn has_room(&self, more: u64) -> bool {
-        more <= (N - self.len) as u64
-    }
-
-    /// Adds one; the caller has asked [`Self::has_room`].
-    pub(super) fn push(&mut self, stream: usize, command: Command) {
-        if let Some(entry) = self.entries.get_mut(self.len) {
-            *entry = (stream, command);
-            self.len += 1;
-        }
-    }
-
-    /// Forgets those of one stream.
-    pub(super) fn drop_stream(&mut self, stream: usize) {
-        let mut kept = 0;
-        for index in 0..self.len {
-            if let Some(&entry) = self.entries.get(index)
-                && entry.0 != stream
-                && let Some(place) = self.entries.get_mut(kept)
-            {
-                *place = entry;
-                kept += 1;
-            }
-        }
-        self.len = kept;
-    }
-
-    pub(super) fn pop(&mut self) -> Option<(usize, Command)> {
-        self.len = self.len.checked_sub(1)?;
-        self.entries.get(self.len).copied()
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) ring: Positions,
@@ -152,8 +95,9 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) unproven: u64,
     /// The furthest fence that was seen complete.
     pub(super) proven: u64,
-    pub(super) pending: Pending<PENDING>,
-    pub(super) spaces: [Space; SLOTS],
+    /// The ATC_INV commands.
+    pub(super) pending: Pending<Command, PENDING>,
+    pub(super) spaces: Spaces<AttachedSpace, SLOTS>,
     pub(super) bindings: [Option<Binding>; SLOTS],
     pub(super) streams: [Option<Stream>; SLOTS],
     pub(super) recovery: Option<Recovery>,
@@ -192,11 +136,8 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             sealed: 0,
             unproven: 0,
             proven: 0,
-            pending: Pending::new(),
-            spaces: [Space {
-                generation: 0,
-                attached: None,
-            }; SLOTS],
+            pending: Pending::new(Command::sync()),
+            spaces: Spaces::new(),
             bindings: [None; SLOTS],
             streams: core::array::from_fn(|_| None),
             recovery: None,
@@ -212,25 +153,10 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         self.synced = self.ring.written();
         self.sealed = self.ring.written();
         self.open_from = None;
-        self.pending = Pending::new();
+        self.pending.clear();
         self.unproven = 0;
         self.recovery = None;
         self.repeats = Repeats::default();
-    }
-
-    /// The slot and the attached space that a key names, unless it is stale.
-    pub(super) fn space(&self, key: AttachKey) -> Option<(usize, AttachedSpace)> {
-        let index = (key.0 & 0xffff_ffff) as usize;
-        let space = self.spaces.get(index)?;
-        if u64::from(space.generation) != key.0 >> 32 {
-            return None;
-        }
-        Some((index, space.attached?))
-    }
-
-    pub(super) fn key(&self, index: usize) -> Option<AttachKey> {
-        let space = self.spaces.get(index)?;
-        Some(AttachKey(u64::from(space.generation) << 32 | index as u64))
     }
 
     /// The bindings of one address space with their streams.
@@ -259,12 +185,6 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             .iter()
             .position(|stream| stream.as_ref().is_some_and(|stream| stream.id == id))
     }
-}
-
-/// The bit that stands for a stream slot in a fence. Slots 64 apart share one, which may name a device too many and never
-/// one too few.
-pub(super) const fn device_bit(slot: usize) -> u64 {
-    1 << (slot % 64)
 }
 
 /// The state under the lock, with all that is needed to act on it.

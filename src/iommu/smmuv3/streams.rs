@@ -142,7 +142,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if self.since(slot) != Some(since) {
             return Err(AttachError::UnknownStream);
         }
-        self.state.pending.drop_stream(slot);
+        self.state.pending.drop_device(slot);
         self.state
             .streams
             .get_mut(slot)

@@ -49,7 +49,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
-        let Some((index, space)) = self.state.space(key) else {
+        let Some((index, space)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         let mut escalations = 0;
@@ -126,7 +126,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Stops every walk of an address space, and queues what drops all that was cached from it.
     pub(super) fn release(&mut self, key: AttachKey) -> Result<(), Full> {
-        let Some((index, space)) = self.state.space(key) else {
+        let Some((index, space)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         for (binding, stream) in self.state.contexts_of(index) {
@@ -155,8 +155,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Its contexts are not installed any more.
     pub(super) fn mark_released(&mut self, index: usize) {
-        let space = self.state.spaces.get_mut(index);
-        if let Some(space) = space.and_then(|space| space.attached.as_mut()) {
+        if let Some(space) = self.state.spaces.get_mut(index) {
             space.released = true;
         }
     }

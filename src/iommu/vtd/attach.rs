@@ -95,7 +95,7 @@ where
         self.flush_tags(key, tags, wait).map_err(halted)?;
         let flushes = self.locked(|l| l.count_all_flushes());
         if flushes > 0 {
-            self.run(wait, flushes, &mut |l| match l.state.space(key) {
+            self.run(wait, flushes, &mut |l| match l.state.spaces.find(key) {
                 Some((index, _)) => l.put_device_flushes(index),
                 None => 0,
             })
@@ -112,7 +112,7 @@ where
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<(), Halt> {
         self.run(wait, 2 * tags + 1, &mut |l| {
-            if let Some((index, _)) = l.state.space(key) {
+            if let Some((index, _)) = l.state.spaces.find(key) {
                 l.put_tag_flushes(index);
             }
             0
@@ -139,23 +139,17 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let flushes = self.check_contexts(contexts)?;
         let free = |slot: &&Option<Binding>| slot.is_none();
         let free_bindings = self.state.bindings.iter().filter(free).count();
-        let index = self
-            .state
-            .spaces
-            .iter()
-            .position(|space| space.attached.is_none());
-        let (Some(index), true) = (index, contexts.len() <= free_bindings) else {
+        let vacant = self.state.spaces.vacant();
+        let (Some((index, key)), true) = (vacant, contexts.len() <= free_bindings) else {
             return Err(AttachError::NoSlot);
         };
         self.check_domain(contexts, index)?;
         self.check_size(contexts.len() as u64, flushes)?;
-        let key = self.state.key(index).ok_or(AttachError::NoSlot)?;
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = Some(AttachedSpace {
-                translation: *translation,
-                released: false,
-            });
-        }
+        let space = AttachedSpace {
+            translation: *translation,
+            released: false,
+        };
+        self.state.spaces.put(index, space);
         for context in contexts {
             let device = self.state.device_slot(context.device);
             let device = device.ok_or(AttachError::UnknownDevice)?;
@@ -229,7 +223,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Makes an address space's entries present; gives the number of their tags.
     fn install_entries(&mut self, key: AttachKey) -> Result<u64, AttachError> {
-        let (index, space) = self.state.space(key).ok_or(AttachError::UnknownKey)?;
+        let (index, space) = self.state.spaces.find(key).ok_or(AttachError::UnknownKey)?;
         if space.released {
             return Err(AttachError::Released);
         }
@@ -249,13 +243,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Ends the walks of an address space for good; it stays in the list. Gives the number of its tags.
     fn unlink_entries(&mut self, key: AttachKey) -> Option<u64> {
-        let (index, _) = self.state.space(key)?;
+        let (index, _) = self.state.spaces.find(key)?;
         self.silence(index);
         Some(self.count_tags(index))
     }
 
     fn unlist_space(&mut self, key: AttachKey) {
-        let Some((index, _)) = self.state.space(key) else {
+        let Some((index, _)) = self.state.spaces.find(key) else {
             return;
         };
         for (binding, device) in self.state.contexts_of(index) {
@@ -270,9 +264,6 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 *slot = None;
             }
         }
-        if let Some(space) = self.state.spaces.get_mut(index) {
-            space.attached = None;
-            space.generation = space.generation.wrapping_add(1);
-        }
+        self.state.spaces.remove(index);
     }
 }

@@ -40,11 +40,11 @@ where
             return Err(Unsupported::PageRequests.into());
         }
         let size = self.locked(|l| {
-            let (index, _) = l.state.space(key)?;
+            let (index, _) = l.state.spaces.find(key)?;
             Some(2 + 2 * l.count_tags(index) + l.count_all_flushes())
         });
         let size = size.ok_or(AttachError::UnknownKey)?;
-        self.run_with(DRAIN, wait, size, &mut |l| match l.state.space(key) {
+        self.run_with(DRAIN, wait, size, &mut |l| match l.state.spaces.find(key) {
             Some((index, _)) => {
                 l.put_wait(FENCE);
                 l.put_tag_flushes(index);

@@ -182,8 +182,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let complete = self.state.ring.written() == self.state.completed && !self.is_open();
         // A fence that is held back until the devices have been asked is not reached by switching off and on.
         let idle = complete && self.state.recovery.is_none();
-        let mut spaces = self.state.spaces.iter();
-        let attached = spaces.any(|space| space.attached.is_some());
+        let attached = !self.state.spaces.is_empty();
         if self.state.phase != Phase::Off || (attached && !idle) {
             return Err(InitError::Busy);
         }

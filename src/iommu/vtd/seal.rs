@@ -2,8 +2,9 @@
 
 use super::command::Command;
 use super::queue::{FENCE, PLAIN};
-use super::state::{Locked, device_bit};
+use super::state::Locked;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::device_bit::device_bit;
 use crate::secondary::{Fence, SecondaryError};
 use core::task::Poll;
 

@@ -10,8 +10,10 @@ use super::retry::{Recovery, Repeats};
 use super::root_table::RootTable;
 use crate::cost::Cost;
 use crate::iommu::memory::Table;
+use crate::iommu::pending::Pending;
 use crate::iommu::ring::Positions;
-use crate::secondary::{AttachKey, SecondaryError};
+use crate::iommu::spaces::Spaces;
+use crate::secondary::SecondaryError;
 
 /// What never changes after set-up, and needs no lock.
 #[derive(Debug)]
@@ -23,13 +25,6 @@ pub(super) struct Hardware<M, B> {
 }
 
 /// One address space.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Space {
-    /// Raised at each detach, so that an old key names nothing.
-    pub(super) generation: u32,
-    pub(super) attached: Option<AttachedSpace>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AttachedSpace {
     pub(super) translation: TranslationConfig,
@@ -107,58 +102,6 @@ impl Device {
     }
 }
 
-/// Device-TLB invalidations that wait for the next seal, each with the slot of its device.
-#[derive(Debug)]
-pub(super) struct Pending<const N: usize> {
-    entries: [(usize, Command); N],
-    len: usize,
-}
-
-impl<const N: usize> Pending<N> {
-    const fn new() -> Self {
-        Self {
-            entries: [(0, Command::wait_fence()); N],
-            len: 0,
-        }
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.len as u64
-    }
-
-    pub(super) fn has_room(&self, more: u64) -> bool {
-        more <= (N - self.len) as u64
-    }
-
-    /// Adds one; the caller has asked [`Self::has_room`].
-    pub(super) fn push(&mut self, device: usize, command: Command) {
-        if let Some(entry) = self.entries.get_mut(self.len) {
-            *entry = (device, command);
-            self.len += 1;
-        }
-    }
-
-    /// Forgets those of one device.
-    pub(super) fn drop_device(&mut self, device: usize) {
-        let mut kept = 0;
-        for index in 0..self.len {
-            if let Some(&entry) = self.entries.get(index)
-                && entry.0 != device
-                && let Some(place) = self.entries.get_mut(kept)
-            {
-                *place = entry;
-                kept += 1;
-            }
-        }
-        self.len = kept;
-    }
-
-    pub(super) fn pop(&mut self) -> Option<(usize, Command)> {
-        self.len = self.len.checked_sub(1)?;
-        self.entries.get(self.len).copied()
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     /// `consumed` is what may be written over.
@@ -177,8 +120,9 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) sealed: u64,
     /// The devices with an invalidation in a seal that is not known to be complete.
     pub(super) unproven: u64,
-    pub(super) pending: Pending<PENDING>,
-    pub(super) spaces: [Space; SLOTS],
+    /// The device-TLB invalidations.
+    pub(super) pending: Pending<Command, PENDING>,
+    pub(super) spaces: Spaces<AttachedSpace, SLOTS>,
     pub(super) bindings: [Option<Binding>; SLOTS],
     pub(super) devices: [Option<Device>; SLOTS],
     pub(super) recovery: Option<Recovery>,
@@ -213,11 +157,8 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             open_from: None,
             sealed: 0,
             unproven: 0,
-            pending: Pending::new(),
-            spaces: [Space {
-                generation: 0,
-                attached: None,
-            }; SLOTS],
+            pending: Pending::new(Command::wait_fence()),
+            spaces: Spaces::new(),
             bindings: [None; SLOTS],
             devices: core::array::from_fn(|_| None),
             recovery: None,
@@ -237,26 +178,11 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         self.waited = self.ring.written();
         self.sealed = self.ring.written();
         self.open_from = None;
-        self.pending = Pending::new();
+        self.pending.clear();
         self.unproven = 0;
         self.recovery = None;
         self.repeats = Repeats::default();
         self.buffer_flush = None;
-    }
-
-    /// The slot and the attached space that a key names, unless it is stale.
-    pub(super) fn space(&self, key: AttachKey) -> Option<(usize, AttachedSpace)> {
-        let index = (key.0 & 0xffff_ffff) as usize;
-        let space = self.spaces.get(index)?;
-        if u64::from(space.generation) != key.0 >> 32 {
-            return None;
-        }
-        Some((index, space.attached?))
-    }
-
-    pub(super) fn key(&self, index: usize) -> Option<AttachKey> {
-        let space = self.spaces.get(index)?;
-        Some(AttachKey(u64::from(space.generation) << 32 | index as u64))
     }
 
     /// The bindings of one address space with their devices.
@@ -294,11 +220,6 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             .iter()
             .position(|device| device.as_ref().is_some_and(|device| device.id == id))
     }
-}
-
-/// The bit that stands for a device slot in a fence. Slots 64 apart share one, which may name a device too many and never one too few.
-pub(super) const fn device_bit(slot: usize) -> u64 {
-    1 << (slot % 64)
 }
 
 /// The state under the lock, with all that is needed to act on it.

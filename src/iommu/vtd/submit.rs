@@ -42,7 +42,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
-        let Some((index, _)) = self.state.space(key) else {
+        let Some((index, _)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         let (mut plan, mut escalations) = self.plan(flush);
@@ -94,7 +94,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Stops every walk of an address space, and queues what drops all that was cached from it.
     pub(super) fn release(&mut self, key: AttachKey) -> Result<(), Full> {
-        let Some((index, _)) = self.state.space(key) else {
+        let Some((index, _)) = self.state.spaces.find(key) else {
             return Ok(());
         };
         self.silence(index);
@@ -119,8 +119,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 self.hw.features.coherent,
             );
         }
-        let space = self.state.spaces.get_mut(index);
-        if let Some(space) = space.and_then(|space| space.attached.as_mut()) {
+        if let Some(space) = self.state.spaces.get_mut(index) {
             space.released = true;
         }
     }
@@ -177,8 +176,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// As above for everything in all address spaces.
     pub(super) fn count_all_flushes(&self) -> u64 {
-        let spaces = 0..self.state.spaces.len();
-        spaces
+        (0..S)
             .map(|space| self.count_flushes(space, &Blocks::ALL))
             .sum()
     }
