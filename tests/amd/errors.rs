@@ -1,11 +1,13 @@
 //! Refused commands, failed fetches, silent devices, lost events: nothing is lost, and nobody is charged with another's error.
 
-use crate::fake::{Bench, CAPABILITY, FEATURES, Pace, WITHOUT_ALL, memory, turns};
+use crate::fake::{
+    Bench, CAPABILITY, COMMAND_BASE, COMMAND_TAIL, FEATURES, Pace, WITHOUT_ALL, memory, turns,
+};
 use crate::flushing::{pages, poll_for, shoot, space};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::iommu::amd::{AttachError, Config, DeviceId, Event, Memory};
-use tlb_shootdown::secondary::{AttachKey, Fence, SecondaryError, SecondaryTlb};
+use tlb_shootdown::secondary::{AttachKey, Fence, Full, SecondaryError, SecondaryTlb};
 
 const ALL: u64 = 0x7fff_ffff_ffff_f000;
 const SILENT: Result<(), SecondaryError> = Err(SecondaryError::DeviceTimeout { device: 0x11 });
@@ -361,5 +363,80 @@ fn promise_05_without_an_event_log() {
     bench.fake.inner().illegal = vec![(3, 2)];
     let (result, cost) = shoot(&bench, &space(key, pages(0x1000, 0x2000)));
     assert_eq!((result, cost.escalations), (Ok(()), 1));
+    bench.fake.assert_rules_kept();
+}
+
+/// Destroys the operation of the command so many entries before the tail, which is then refused.
+fn write_over(bench: &Bench, behind: u64) {
+    let mut inner = bench.fake.inner();
+    let base = inner.register64(COMMAND_BASE) & 0xf_ffff_ffff_f000;
+    let at = base + u64::from(inner.register(COMMAND_TAIL)) - 16 * behind;
+    let place = at as *mut u64;
+    // SAFETY: within the driver's command buffer, which is never freed; the device is at rest.
+    unsafe { place.write_volatile(place.read_volatile() | 15 << 60) };
+    inner.illegal = vec![(15, 1)];
+}
+
+/// Whatever it was, INVALIDATE_IOMMU_ALL and asking the devices anew covers it, and a wait that was lost is repeated.
+#[test]
+fn promise_05_a_command_that_was_written_over_is_covered_by_everything() {
+    let all = [0x8000_0000_0000_0000, 0];
+    let question = [0x4002_0011_2000_0011, ALL | 5];
+    // INVALIDATE_IOMMU_PAGES and its COMPLETION_WAIT; INVALIDATE_IOTLB_PAGES and its; the same once it is asked again.
+    for (stage, behind) in [(1, 2), (1, 1), (2, 2), (2, 1), (3, 2), (3, 1)] {
+        let (bench, _, b) = two_devices(FEATURES);
+        let mut cost = Cost::ZERO;
+        bench.fake.pace(Pace::Stalled);
+        let mut fence = start(&bench, b, 2);
+        if stage > 2 {
+            bench.fake.inner().dead.insert(0x11);
+        }
+        for _ in 1..stage {
+            bench.fake.run(2);
+            let polled = poll_for(&bench, &mut fence, &mut cost, 1);
+            assert_eq!(polled, Poll::Pending);
+        }
+        bench.fake.inner().dead.clear();
+        write_over(&bench, behind);
+        bench.fake.pace(Pace::AtRead(1));
+        assert_eq!(finish(&bench, &mut fence), Poll::Ready(Ok(())));
+        let log = bench.fake.take_invalidations();
+        assert!(log.contains(&all), "{stage} {behind}");
+        assert_eq!(log.contains(&question), stage > 1, "{stage} {behind}");
+        bench.fake.assert_rules_kept();
+    }
+    // Nothing covers it without that command.
+    let (bench, a, _) = two_devices(WITHOUT_ALL);
+    bench.fake.pace(Pace::Stalled);
+    let mut fence = start(&bench, a, 1);
+    write_over(&bench, 2);
+    bench.fake.pace(Pace::AtRead(1));
+    let stopped = Poll::Ready(Err(SecondaryError::QueueStopped));
+    assert_eq!(finish(&bench, &mut fence), stopped);
+}
+
+/// Set-ups that gave up leave a halted buffer that no fence waits for: whoever finds no room starts it anew.
+#[test]
+fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
+    let (bench, a, b) = two_devices(FEATURES);
+    bench.fake.pace(Pace::Stalled);
+    for _ in 0..128 {
+        let gave_up = bench.iommu.install(b, &mut || false);
+        assert_eq!(gave_up, Err(AttachError::Timeout(Some(b))));
+    }
+    bench.fake.inner().illegal = vec![(3, 1)];
+    bench.fake.run(1);
+    bench.fake.pace(Pace::AtDoorbell);
+    let mut cost = Cost::ZERO;
+    let flush = space(a, pages(0x1000, 0x2000));
+    let mut turns = 0;
+    while bench.iommu.queue(&flush, &mut cost) == Err(Full) {
+        turns += 1;
+        assert!(turns < 200, "held back for ever");
+        let mut fence = bench.iommu.seal(&mut cost);
+        let _ = bench.iommu.poll(&mut fence, &mut cost);
+    }
+    let mut fence = bench.iommu.seal(&mut cost);
+    assert_eq!(finish(&bench, &mut fence), Poll::Ready(Ok(())));
     bench.fake.assert_rules_kept();
 }

@@ -1,6 +1,6 @@
 //! Refused descriptors and devices that do not answer.
 
-use crate::fake::{Bench, FSTS, IQT};
+use crate::fake::{Bench, FSTS, IQA, IQT, word};
 use crate::flushing::{finish, pages, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
@@ -126,4 +126,83 @@ fn page_requests_are_drained() {
     bench.fake.inner().set(0xd8, 2 << 32);
     let lost = bench.vtd.drain_page_requests(key, &mut patience);
     assert_eq!(lost, Err(AttachError::RequestsLost));
+}
+
+/// Types 6, 8 and 5 with the type written over: what cannot be read any more may have been for anybody.
+#[test]
+fn promise_05_a_descriptor_that_was_written_over_is_covered_by_everything() {
+    for behind in [3, 2, 1] {
+        let bench = Bench::usual();
+        bench.add_device(0x0208, true);
+        let key = bench.attach(&[(0x0208, Some(0x123))]);
+        bench.fake.inner().stalled = true;
+        let (fence, _) = start(&bench, key, pages(0x1000, 0x2000));
+        let mut inner = bench.fake.inner();
+        let at = (inner.get(IQA) & !0xfff) + inner.get(IQT) - 32 * behind;
+        // SAFETY: within the driver's queue, which is never freed; the unit is at rest.
+        unsafe { (at as *mut u64).write_volatile(word(at, 0) | 0xf) };
+        inner.refused.push((15, 1, 3));
+        inner.stalled = false;
+        inner.run(u32::MAX);
+        drop(inner);
+        assert_eq!(finish(&bench, fence), Ok(()));
+        let log = bench.fake.take_log();
+        let at = |words| log.iter().position(|&other| other == words);
+        let everything = at([0xd2, 0]).expect("everything of the unit");
+        let asked = at([0x0000_0123_0208_0048, 0x7fff_ffff_ffff_f800]);
+        assert!(asked.expect("and of the device") > everything);
+        bench.fake.assert_rules_kept();
+    }
+}
+
+/// What another CPU queued before the time-out and seals after it runs out before anybody is asked, not beside the question.
+#[test]
+fn promise_05_a_seal_during_the_recovery_is_not_charged_to_the_device_asked() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, true);
+    bench.add_device(0x0210, true);
+    let slow = bench.attach(&[(0x0208, Some(0x123))]);
+    let dying = bench.attach(&[(0x0210, Some(0x124))]);
+    let mut cost = Cost::ZERO;
+    bench.fake.inner().stalled = true;
+    let (mut first, _) = start(&bench, slow, pages(0x1000, 0x2000));
+    let other = crate::flushing::space(dying, pages(0x1000, 0x2000));
+    assert_eq!(bench.vtd.queue(&other, &mut cost), Ok(()));
+    bench.fake.inner().silent = Some(0x0208);
+    bench.fake.inner().stalled = false;
+    bench.fake.inner().run(u32::MAX);
+    assert_eq!(bench.vtd.poll(&mut first, &mut cost), Poll::Pending);
+    bench.fake.inner().silent = Some(0x0210);
+    bench.fake.inner().stalled = true;
+    let second = bench.vtd.seal(&mut cost);
+    assert_eq!(bench.vtd.poll(&mut first, &mut cost), Poll::Pending);
+    bench.fake.inner().stalled = false;
+    bench.fake.inner().run(u32::MAX);
+    assert_eq!(finish(&bench, first), Ok(()));
+    let expected = Err(SecondaryError::DeviceTimeout { device: 0x0210 });
+    assert_eq!(finish(&bench, second), expected);
+}
+
+/// A detach that gave up leaves a recovery that no fence waits for: whoever is held back by it takes it further.
+#[test]
+fn promise_05_a_recovery_that_nobody_waits_for_holds_nobody_back_for_ever() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, true);
+    bench.add_device(0x0210, true);
+    let leaving = bench.attach(&[(0x0208, Some(0x123))]);
+    let staying = bench.attach(&[(0x0210, Some(0x124))]);
+    bench.fake.inner().silent = Some(0x0208);
+    let gave_up = bench.vtd.detach(leaving, &mut || false);
+    assert_eq!(gave_up, Err(AttachError::Timeout(Some(leaving))));
+    let mut cost = Cost::ZERO;
+    let flush = crate::flushing::space(staying, pages(0x1000, 0x2000));
+    let mut turns = 0;
+    while bench.vtd.queue(&flush, &mut cost) == Err(Full) {
+        turns += 1;
+        assert!(turns < 20, "held back for ever");
+        let mut fence = bench.vtd.seal(&mut cost);
+        let _ = bench.vtd.poll(&mut fence, &mut cost);
+    }
+    let fence = bench.vtd.seal(&mut cost);
+    assert_eq!(finish(&bench, fence), Ok(()));
 }

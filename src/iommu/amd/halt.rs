@@ -7,7 +7,7 @@
 
 use super::command::{Command, opcode};
 use super::registers::{self, Control, Status};
-use super::retry::{Cause, Halts};
+use super::retry::{Cause, Halts, Step};
 use super::state::Locked;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
@@ -107,6 +107,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 self.suspect(refused);
                 Some(Command::wait())
             }
+            opcode::COMPLETION_WAIT => None,
+            // Nobody writes such a command: its memory was written over, and nothing else in it can be believed.
+            _ if self.repeat_last_wait() => {
+                self.suspect_batch();
+                all
+            }
             _ => None,
         };
         let Some(cover) = cover else {
@@ -124,7 +130,31 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             && let Some(Some(device)) = self.state.devices.get_mut(slot)
         {
             device.suspect = device.answers();
+        } else {
+            self.suspect_batch();
         }
+    }
+
+    /// Some command of the batch under way was not executed. Outside a batch no command concerns a device's own TLB.
+    fn suspect_batch(&mut self) {
+        let Some(batch) = self.state.batch else {
+            return;
+        };
+        self.suspect_all(u64::MAX);
+        if let Step::Asked { .. } = batch.step {
+            // Its device is not to blame, and is asked anew.
+            self.set_step(Step::Settling);
+        }
+    }
+
+    /// Stands in for a COMPLETION_WAIT that may have been lost; `false` without room.
+    fn repeat_last_wait(&mut self) -> bool {
+        if !self.can_submit(1) {
+            return false;
+        }
+        self.put_wait();
+        self.state.ring.publish();
+        true
     }
 
     /// The buffer is halted, so head and tail may be written.

@@ -58,7 +58,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.next_suspect();
     }
 
-    fn suspect_all(&mut self, devices: u64) {
+    pub(super) fn suspect_all(&mut self, devices: u64) {
         for (slot, device) in self.state.devices.iter_mut().enumerate() {
             if let Some(device) = device {
                 device.suspect |= device.answers() && devices & device_bit(slot) != 0;
@@ -81,7 +81,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.state.devices.get(slot)?.as_ref()
     }
 
-    fn set_step(&mut self, step: Step) {
+    pub(super) fn set_step(&mut self, step: Step) {
         if let Some(batch) = &mut self.state.batch {
             batch.step = step;
         }
@@ -151,6 +151,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     fn invalidate_entry(&mut self, slot: usize) {
         let Some(id) = self.device(slot).map(|device| device.id) else {
+            // Removed meanwhile, which has invalidated its entry.
+            self.next_suspect();
             return;
         };
         if !self.can_submit(2) {

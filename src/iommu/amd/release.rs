@@ -17,10 +17,11 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if self.state.stopped.is_some() {
             return Ok(());
         }
-        match space.translation {
+        let queued = match space.translation {
             Translation::Process { .. } => self.queue_end_of_process(index, &space),
             Translation::Host { .. } => self.queue_end_of_host(index, &space),
-        }
+        };
+        queued.inspect_err(|_| self.clear_the_way())
     }
 
     /// No table leads to the address space any more, for good.

@@ -23,13 +23,20 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if self.state.stopped.is_some() {
             return Ok(());
         }
-        match invalidation {
+        let queued = match invalidation {
             Invalidation::Space { key, flush } => self.queue_space(*key, flush),
             Invalidation::KernelTables if self.hw.config.kernel_tables => {
                 self.queue_kernel_tables()
             }
             Invalidation::KernelTables => Ok(()),
-        }
+        };
+        queued.inspect_err(|_| self.clear_the_way())
+    }
+
+    /// What is in the way may be nobody's fence, as where a set-up gave up waiting: whoever finds no room takes it further.
+    pub(super) fn clear_the_way(&mut self) {
+        self.advance_stages();
+        self.tend();
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {

@@ -211,10 +211,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         Ok(())
     }
 
-    /// Whether the largest things that are ever queued at once still fit: a release, and everything for all devices.
+    /// Whether the largest things that are ever queued at once still fit: a release or a drain, and everything for all devices.
     fn check_size(&self, contexts: u64, added: u64) -> Result<(), AttachError> {
         let flushes = self.count_all_flushes() + added;
-        let entries = self.whole_submission(2 * contexts + 1, flushes);
+        let entries = self.whole_submission(2 * contexts + 2, flushes);
         if flushes > P as u64 || entries > self.state.ring.usable() {
             return Err(AttachError::QueueTooSmall);
         }

@@ -160,7 +160,8 @@ where
     }
 
     /// To be called from the fault-event interrupt, where there is one: takes one step of recovery, and gives what FSTS shows afterwards.
-    /// Fault records are the kernel's.
+    /// Fault records are the kernel's, which clears PFO in FSTS for itself and no other bit: whoever clears ITE or IQE hides an invalidation
+    /// that was not done.
     pub fn on_fault_event(&self) -> Faults {
         self.locked(|l| {
             l.tend();

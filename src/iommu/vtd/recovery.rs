@@ -13,6 +13,7 @@
 //! [`Full`]: crate::secondary::Full
 
 use super::command::{Command, kind};
+use super::ids::SourceId;
 use super::queue::FENCE;
 use super::registers::{self, Faults, QueueError};
 use super::retry::{Recovery, Repeats, Step};
@@ -105,9 +106,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             kind::PASID_CACHE => Command::pasid_cache_all(),
             kind::IOTLB | kind::PASID_IOTLB => Command::iotlb_all(self.hw.features.drain),
             kind::INTERRUPT_ENTRY_CACHE => Command::interrupt_entries_all(),
-            _ => {
-                if let Some(device) = refused.device() {
-                    self.suspect_refused(device, position);
+            kind => {
+                if kind != kind::WAIT {
+                    self.suspect_refused(refused.device(), position);
                 }
                 let slot = self.state.ring.slot(position) as usize;
                 self.state.status.store(slot, self.state.completed);
@@ -119,8 +120,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.overwrite(position, cover);
     }
 
-    /// A device was not told, and is asked again alone; if that was the question, it has failed.
-    fn suspect_refused(&mut self, device: super::ids::SourceId, position: u64) {
+    /// A device was not told, and is asked again alone; if that was the question, it has failed. A descriptor that names none, because its
+    /// memory was written over, may have been for anybody.
+    fn suspect_refused(&mut self, device: Option<SourceId>, position: u64) {
+        let Some(device) = device.and_then(|device| self.state.device_slot(device)) else {
+            self.suspect_unproven();
+            self.redo();
+            return;
+        };
         if let Some(Recovery {
             step: Step::Asked { slot, start, end },
             ..
@@ -128,12 +135,18 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             && (start..end).contains(&position)
         {
             self.cut_off(slot);
-        } else if let Some(slot) = self.state.device_slot(device)
-            && let Some(Some(device)) = self.state.devices.get_mut(slot)
-        {
+        } else if let Some(Some(device)) = self.state.devices.get_mut(device) {
             device.suspect = device.answering().is_some();
         }
         self.redo();
+    }
+
+    /// Every device with an invalidation that is not known to be complete is to be asked.
+    fn suspect_unproven(&mut self) {
+        let proven = self.floor();
+        for device in self.state.devices.iter_mut().flatten() {
+            device.suspect |= device.answering().is_some() && device.last_flush > proven;
+        }
     }
 
     /// Waits were aborted because of some device.
@@ -151,10 +164,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 self.acquit(slot);
             }
         }
-        let proven = self.floor();
-        for device in self.state.devices.iter_mut().flatten() {
-            device.suspect |= device.answering().is_some() && device.last_flush > proven;
-        }
+        self.suspect_unproven();
         self.redo();
         // Each time-out ends an invalidation that was outstanding, and no new ones come.
         let most = 2 * self.state.ring.usable();
@@ -247,10 +257,24 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.refresh_outstanding();
             return;
         };
+        if !self.others_are_done() {
+            return;
+        }
         let most = 2 * self.state.bindings_of(slot).count() as u64 + 1;
         if let Some((start, end)) = self.submit_step(most, |l| l.put_question(slot)) {
             self.set_step(Step::Asked { slot, start, end });
         }
+    }
+
+    /// Whether no device invalidation is outstanding: one that was queued before the error and sealed since would time out beside the
+    /// question, and be taken for it. None is queued meanwhile, and every seal ends in a wait.
+    fn others_are_done(&mut self) -> bool {
+        let devices = self.state.devices.iter().flatten();
+        let latest = devices.map(|device| device.last_flush).max().unwrap_or(0);
+        if self.state.completed < latest {
+            self.refresh_outstanding();
+        }
+        self.state.completed >= latest
     }
 
     /// [`EVERYTHING`] entries: all that the unit caches, each cache after those that could refill it (6.5.3.3).

@@ -276,17 +276,16 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     /// Makes sure of room. While devices are asked one by one no others are told anything: a time-out must have one cause.
+    ///
+    /// What is in the way may be nobody's fence, as where a set-up gave up waiting: then whoever finds no room takes it further.
     fn reserve(&mut self, commands: u64, flushes: u64) -> Result<(), Full> {
         let asking = self.state.recovery.is_some() && flushes > 0;
-        if asking || !self.state.pending.has_room(flushes) {
+        let needed = self.needed_to_queue(commands, flushes);
+        if asking || !self.state.pending.has_room(flushes) || !self.has_room(needed) {
+            self.tend();
             return Err(Full);
         }
-        let needed = self.needed_to_queue(commands, flushes);
-        if self.has_room(needed) {
-            Ok(())
-        } else {
-            Err(Full)
-        }
+        Ok(())
     }
 
     /// Marks that descriptors from here on wait for a seal.
