@@ -5,6 +5,42 @@
 //!
 //! [`X86_64`] is the [`Arch`](crate::arch::Arch) of this family. It runs on `instructions::Asm` in a kernel, and on any other implementor of
 //! [`Instructions`] in tests.
+//!
+//! # What the kernel does
+//! 1. On each CPU it sets CR4 as it wants it (`PGE`, `PCIDE`, `LA57`), then announces the CPU; once all are there, it calls
+//!    [`seal_features`](X86_64::seal_features).
+//! 2. The context switch puts the identifier that `switch_to` or `switch_to_kernel` returns, bit 63 included, into the address of
+//!    the root, loads CR3, and says `root_loaded`: see below.
+//! 3. A kernel thread that borrows a root is announced by `enter_lazy`. `Platform::leave_borrowed_root` loads the kernel's own root
+//!    under PCID 0, with bit 63 clear.
+//! 4. With KPTI the exit to a process loads its own root with [`user_cr3_on_exit`](X86_64::user_cr3_on_exit), interrupts off.
+//! 5. [`change::needed`] tells from the old entry and the new one which flush a change needs, if any.
+//!
+//! ```
+//! use tlb_shootdown::address::PhysAddr;
+//! use tlb_shootdown::arch::x86_64::{X86_64, instructions::Instructions};
+//! use tlb_shootdown::error::SwitchError;
+//! use tlb_shootdown::platform::Platform;
+//! use tlb_shootdown::shootdown::Shootdown;
+//! use tlb_shootdown::space::AddressSpace;
+//!
+//! /// The switch to a process, with interrupts off. `load` is MOV to CR3.
+//! fn switch<P, I, const WORDS: usize>(
+//!     engine: &Shootdown<P, WORDS>,
+//!     process: &AddressSpace<P::Arch, WORDS>,
+//!     root: PhysAddr,
+//!     load: impl FnOnce(u64),
+//! ) -> Result<(), SwitchError>
+//! where
+//!     P: Platform<Arch = X86_64<I, WORDS>>,
+//!     I: Instructions,
+//! {
+//!     let id = engine.switch_to(process)?;
+//!     load(root.raw() | id.0);
+//!     engine.root_loaded();
+//!     Ok(())
+//! }
+//! ```
 
 mod broadcast;
 mod catch_up;
