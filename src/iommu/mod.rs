@@ -8,3 +8,4 @@ pub(crate) mod ring;
 pub mod smmuv3;
 mod spaces;
 pub mod vtd;
+mod wait;

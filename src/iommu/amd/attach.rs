@@ -80,7 +80,7 @@ where
                 }
             }
         })
-        .map_err(|halt| halt.into_attach(Some(key)))
+        .map_err(|halt| AttachError::halted(halt, Some(key)))
     }
 
     /// Detaches an address space: afterwards no device walks it and nothing is cached from it. Does nothing for a key that names
@@ -97,7 +97,7 @@ where
             return Ok(());
         }
         self.run_release(wait, key)
-            .map_err(|halt| halt.into_attach(Some(key)))?;
+            .map_err(|halt| AttachError::halted(halt, Some(key)))?;
         self.locked(|l| l.unlist_space(key));
         Ok(())
     }

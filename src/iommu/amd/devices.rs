@@ -59,7 +59,7 @@ where
         };
         self.locked(|l| l.insert_device(device))?;
         self.run(wait, 1, &mut |l| l.put(Command::invalidate_device(id)))
-            .map_err(|halt| halt.into_attach(None))
+            .map_err(|halt| AttachError::halted(halt, None))
     }
 
     /// Takes a device out of translation, and gives back the memory of its GCR3 table where it has one. Its accesses are refused afterwards.
@@ -74,12 +74,12 @@ where
     ) -> Result<Option<DmaRegion>, AttachError> {
         let (since, domain) = self.locked(|l| l.clear_device(id))?;
         self.run(wait, 1, &mut |l| l.put(Command::invalidate_device(id)))
-            .map_err(|halt| halt.into_attach(None))?;
+            .map_err(|halt| AttachError::halted(halt, None))?;
         if let Some(domain) = domain {
             // The tag goes to somebody else.
             let command = Command::invalidate_pages(domain, None, Span::ALL);
             self.run(wait, 1, &mut |l| l.put(command))
-                .map_err(|halt| halt.into_attach(None))?;
+                .map_err(|halt| AttachError::halted(halt, None))?;
         }
         self.locked(|l| l.take_device(id, since))
     }

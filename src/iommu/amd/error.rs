@@ -1,6 +1,7 @@
 //! What can go wrong while an IOMMU is set up or an address space attached.
 
 use crate::iommu::memory::MemoryError;
+use crate::iommu::wait::Halt;
 use crate::secondary::{AttachKey, SecondaryError};
 use core::fmt;
 
@@ -159,5 +160,24 @@ impl From<Unsupported> for AttachError {
 impl From<MemoryError> for AttachError {
     fn from(error: MemoryError) -> Self {
         Self::Memory(error)
+    }
+}
+
+impl From<Halt> for InitError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Timeout => Self::Timeout,
+            Halt::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl AttachError {
+    /// What a wait ended with, while the address space that `key` names was attached or detached.
+    pub(super) const fn halted(halt: Halt, key: Option<AttachKey>) -> Self {
+        match halt {
+            Halt::Timeout => Self::Timeout(key),
+            Halt::Failed(error) => Self::Failed(error),
+        }
     }
 }

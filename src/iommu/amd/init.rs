@@ -11,9 +11,9 @@ use super::ids::{DeviceId, DomainId};
 use super::registers::{self, Control, Status};
 use super::span::Span;
 use super::state::{Locked, Phase, State};
-use super::wait::Halt;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
 use crate::iommu::memory::{MemoryError, Table};
+use crate::iommu::wait::Halt;
 use crate::lock::RingLock;
 
 /// Bits of a physical address in every table and command.
@@ -117,10 +117,7 @@ where
         running.set(Status::EVENT_RUN, with_events);
         self.await_status(wait, |status| status.contains(running))?;
         self.locked(|l| l.state.stopped = None);
-        self.forget_everything(wait).map_err(|halt| match halt {
-            Halt::Timeout => InitError::Timeout,
-            Halt::Failed(error) => InitError::Failed(error),
-        })
+        Ok(self.forget_everything(wait)?)
     }
 
     /// Drops what an earlier owner left in the caches.

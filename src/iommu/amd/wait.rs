@@ -1,29 +1,12 @@
 //! Submissions that are waited for at once: set-up, attach and detach. The clock is the caller's.
 
 use super::Iommu;
-use super::error::AttachError;
 use super::state::Locked;
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
-use crate::secondary::{AttachKey, Fence, SecondaryError};
-use core::task::Poll;
-
-/// Why a wait ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
-    Timeout,
-    Failed(SecondaryError),
-}
-
-impl Halt {
-    pub(super) fn into_attach(self, key: Option<AttachKey>) -> AttachError {
-        match self {
-            Self::Timeout => AttachError::Timeout(key),
-            Self::Failed(error) => AttachError::Failed(error),
-        }
-    }
-}
+use crate::secondary::{AttachKey, Fence};
 
 /// Writes commands under the lock.
 type Write<'a, M, B, const S: usize, const P: usize> =
@@ -46,8 +29,6 @@ where
     }
 
     /// Ends every walk of an address space, and runs what drops all that was cached from it.
-    ///
-    /// A device that does not answer is cut off, which is as complete an end of its accesses as any.
     pub(super) fn run_release(
         &self,
         wait: &mut dyn FnMut() -> bool,
@@ -78,14 +59,7 @@ where
                 None => return Err(Halt::Timeout),
             }
         };
-        loop {
-            match self.poll_fence(&mut fence, &mut Cost::default()) {
-                Poll::Ready(Ok(()) | Err(SecondaryError::DeviceTimeout { .. })) => return Ok(()),
-                Poll::Ready(Err(error)) => return Err(Halt::Failed(error)),
-                Poll::Pending if wait() => {}
-                Poll::Pending => return Err(Halt::Timeout),
-            }
-        }
+        reached(wait, || self.poll_fence(&mut fence, &mut Cost::default()))
     }
 }
 

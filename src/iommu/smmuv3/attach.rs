@@ -9,7 +9,6 @@ use super::context::ContextDescriptor;
 use super::error::{AttachError, Unsupported};
 use super::ids::{Asid, Granule};
 use super::state::{AttachedSpace, Binding, Locked};
-use super::wait::Halt;
 use super::{Smmu, command::Command};
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
@@ -73,7 +72,7 @@ where
                 l.put_cfgi_cds(index);
             }
         })
-        .map_err(|halt| halt.into_attach(Some(key)))
+        .map_err(|halt| AttachError::halted(halt, Some(key)))
     }
 
     /// Detaches an address space: afterwards no device walks it and nothing is cached from it. Does nothing for a key that names
@@ -90,7 +89,7 @@ where
             return Ok(());
         };
         // Each step asks for the key anew: another detach of it may have been faster.
-        let halted = |halt: Halt| halt.into_attach(Some(key));
+        let halted = |halt| AttachError::halted(halt, Some(key));
         self.run(wait, size.contexts + 2, &mut |l| {
             if let Some((index, space)) = l.state.spaces.find(key) {
                 l.put_cfgi_cds(index);

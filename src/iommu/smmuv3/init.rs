@@ -9,9 +9,9 @@ use super::features::Features;
 use super::registers::{self, Cr0, Cr2};
 use super::state::{Locked, Phase, State};
 use super::stream_table::StreamTable;
-use super::wait::Halt;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
 use crate::iommu::memory::{MemoryError, Table};
+use crate::iommu::wait::Halt;
 use crate::lock::RingLock;
 use crate::secondary::SecondaryError;
 
@@ -155,7 +155,7 @@ where
     }
 
     /// Drops what an earlier owner left in the caches.
-    fn forget_everything(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), InitError> {
+    fn forget_everything(&self, wait: &mut dyn FnMut() -> bool) -> Result<(), Halt> {
         let el2 = self.features().el2;
         let commands = if el2 { 4 } else { 3 };
         self.run(wait, commands, &mut |l| {
@@ -165,10 +165,6 @@ where
                 l.put(Command::tlbi_el2_all());
             }
             l.put(Command::tlbi_nsnh_all());
-        })
-        .map_err(|halt| match halt {
-            Halt::Timeout => InitError::Timeout,
-            Halt::Failed(error) => InitError::Failed(error),
         })
     }
 

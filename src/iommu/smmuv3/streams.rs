@@ -9,9 +9,9 @@ use super::features::Features;
 use super::ids::StreamId;
 use super::state::{Locked, Stream};
 use super::stream_table::StreamTableEntry;
-use super::wait::Halt;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
 use crate::iommu::memory::Table;
+use crate::iommu::wait::Halt;
 use crate::lock::RingLock;
 
 impl<M, B, L, const S: usize, const P: usize> Smmu<M, B, L, S, P>
@@ -52,7 +52,7 @@ where
         };
         self.locked(|l| l.insert_stream(stream))?;
         self.sync_entry(id, wait)
-            .map_err(|halt| halt.into_attach(None))
+            .map_err(|halt| AttachError::halted(halt, None))
     }
 
     /// Takes a device out of translation, and gives back the memory of its contexts. Its accesses are refused afterwards.
@@ -67,7 +67,7 @@ where
     ) -> Result<DmaRegion, AttachError> {
         let since = self.locked(|l| l.clear_stream(id))?;
         self.sync_entry(id, wait)
-            .map_err(|halt| halt.into_attach(None))?;
+            .map_err(|halt| AttachError::halted(halt, None))?;
         self.locked(|l| l.take_stream(id, since))
     }
 

@@ -1,29 +1,12 @@
 //! Submissions that are waited for at once: set-up, attach and detach. The clock is the caller's.
 
 use super::Smmu;
-use super::error::AttachError;
 use super::state::Locked;
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
-use crate::secondary::{AttachKey, Fence, SecondaryError};
-use core::task::Poll;
-
-/// Why a wait ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
-    Timeout,
-    Failed(SecondaryError),
-}
-
-impl Halt {
-    pub(super) fn into_attach(self, key: Option<AttachKey>) -> AttachError {
-        match self {
-            Self::Timeout => AttachError::Timeout(key),
-            Self::Failed(error) => AttachError::Failed(error),
-        }
-    }
-}
+use crate::secondary::{Fence, SecondaryError};
 
 /// Writes commands under the lock.
 type Write<'a, M, B, R, const S: usize, const P: usize> =
@@ -56,8 +39,6 @@ where
     }
 
     /// Runs commands to their completion. `write` gives the devices that it sent an ATC_INV to.
-    ///
-    /// A device that does not answer is cut off, which is as complete an end of its accesses as any.
     pub(super) fn run_once(
         &self,
         wait: &mut dyn FnMut() -> bool,
@@ -72,14 +53,7 @@ where
                 Err(error) => return Err(Halt::Failed(error)),
             }
         };
-        loop {
-            match self.poll_fence(&mut fence, &mut Cost::default()) {
-                Poll::Ready(Ok(()) | Err(SecondaryError::DeviceTimeout { .. })) => return Ok(()),
-                Poll::Ready(Err(error)) => return Err(Halt::Failed(error)),
-                Poll::Pending if wait() => {}
-                Poll::Pending => return Err(Halt::Timeout),
-            }
-        }
+        reached(wait, || self.poll_fence(&mut fence, &mut Cost::default()))
     }
 }
 

@@ -10,8 +10,8 @@ use super::devices::PHYSICAL_BITS;
 use super::error::{AttachError, Unsupported};
 use super::pasid_table::PasidEntry;
 use super::state::{AttachedSpace, Binding, Locked};
-use super::wait::Halt;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::wait::Halt;
 use crate::lock::RingLock;
 use crate::secondary::AttachKey;
 
@@ -71,7 +71,7 @@ where
         let tags = self.locked(|l| l.install_entries(key))?;
         // The unit may have cached that the entries were not present (CAP.CM).
         self.flush_tags(key, tags, wait)
-            .map_err(|halt| halt.into_attach(Some(key)))
+            .map_err(|halt| AttachError::halted(halt, Some(key)))
     }
 
     /// Detaches an address space: afterwards no device walks it and nothing is cached from it. Does nothing for a key that names nothing
@@ -91,7 +91,7 @@ where
             return Ok(());
         };
         // Each step asks for the key anew: another detach of it may have been faster.
-        let halted = |halt: Halt| halt.into_attach(Some(key));
+        let halted = |halt| AttachError::halted(halt, Some(key));
         self.flush_tags(key, tags, wait).map_err(halted)?;
         let flushes = self.locked(|l| l.count_all_flushes());
         if flushes > 0 {

@@ -55,7 +55,7 @@ where
             l.put(Command::context_cache_device(id));
             0
         })
-        .map_err(|halt| halt.into_attach(None))
+        .map_err(|halt| AttachError::halted(halt, None))
     }
 
     /// Takes a device out of translation, and gives back the memory of its PASID table. Its accesses are refused afterwards.
@@ -78,7 +78,7 @@ where
             l.put(all);
             0
         })
-        .map_err(|halt| halt.into_attach(None))?;
+        .map_err(|halt| AttachError::halted(halt, None))?;
         self.locked(|l| l.take_device(id, since))
     }
 }

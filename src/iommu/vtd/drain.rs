@@ -52,7 +52,7 @@ where
             }
             None => 0,
         })
-        .map_err(|halt| halt.into_attach(Some(key)))?;
+        .map_err(|halt| AttachError::halted(halt, Some(key)))?;
         let state = self.hardware().registers.read32(registers::PRS);
         if state & registers::PRS_OVERFLOW != 0 {
             return Err(AttachError::RequestsLost);

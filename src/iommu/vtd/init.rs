@@ -9,7 +9,6 @@ use super::recovery::EVERYTHING;
 use super::registers::{self, Faults, Global};
 use super::root_table::RootTable;
 use super::state::{Locked, Phase, State};
-use super::wait::Halt;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::memory::{MemoryError, Table};
 use crate::lock::RingLock;
@@ -97,10 +96,6 @@ where
         self.run(wait, EVERYTHING, &mut |l| {
             l.put_everything();
             0
-        })
-        .map_err(|halt| match halt {
-            Halt::Timeout => InitError::Timeout,
-            Halt::Failed(error) => InitError::Failed(error),
         })?;
         self.set_state(Global::TRANSLATION, true, wait)
     }

@@ -2,30 +2,13 @@
 
 use super::Vtd;
 use super::command::WaitOptions;
-use super::error::AttachError;
 use super::queue::PLAIN;
 use super::state::Locked;
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, Mmio};
+use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
-use crate::secondary::{AttachKey, Fence, SecondaryError};
-use core::task::Poll;
-
-/// Why a wait ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
-    Timeout,
-    Failed(SecondaryError),
-}
-
-impl Halt {
-    pub(super) fn into_attach(self, key: Option<AttachKey>) -> AttachError {
-        match self {
-            Self::Timeout => AttachError::Timeout(key),
-            Self::Failed(error) => AttachError::Failed(error),
-        }
-    }
-}
+use crate::secondary::{Fence, SecondaryError};
 
 /// Writes descriptors under the lock; gives the devices that it wrote an invalidation for.
 type Write<'a, M, B, const S: usize, const P: usize> =
@@ -38,8 +21,6 @@ where
     L: RingLock,
 {
     /// Runs descriptors to their completion; `entries` counts what `write` writes.
-    ///
-    /// A device that does not answer is cut off, which is as complete an end of its accesses as any.
     pub(super) fn run(
         &self,
         wait: &mut dyn FnMut() -> bool,
@@ -65,14 +46,7 @@ where
                 Err(error) => return Err(Halt::Failed(error)),
             }
         };
-        loop {
-            match self.poll_fence(&mut fence, &mut Cost::default()) {
-                Poll::Ready(Ok(()) | Err(SecondaryError::DeviceTimeout { .. })) => return Ok(()),
-                Poll::Ready(Err(error)) => return Err(Halt::Failed(error)),
-                Poll::Pending if wait() => {}
-                Poll::Pending => return Err(Halt::Timeout),
-            }
-        }
+        reached(wait, || self.poll_fence(&mut fence, &mut Cost::default()))
     }
 }
 
