@@ -103,6 +103,69 @@ fn promise_03_kernel_pages_that_are_not_global_make_other_identifiers_unclean() 
     assert_eq!(world.run(0, &a), 1 | KEEP);
 }
 
+/// Alder Lake, Alder Lake-L, Alder Lake-N, Raptor Lake, Raptor Lake-P and -S: 0x97, 0x9a, 0xbe, 0xb7, 0xba, 0xbf of family 6. INVLPG may
+/// leave global entries there while PCIDs are enabled (Linux ce0b15d11ad8), so kernel pages go with everything else.
+#[test]
+fn promise_03_kernel_pages_are_not_left_to_an_invlpg_that_misses_global_entries() {
+    for signature in [0x9_0672, 0x9_06a3, 0xb_06e0, 0xb_0671, 0xb_06a2, 0xb_06f2] {
+        let affected = Identification {
+            leaf_1_eax: signature,
+            ..Identification::FULL
+        };
+        let (own, others) = flush(Config::new(), affected, leaves(KERNEL, 1));
+        assert_eq!(own, [MFENCE, invpcid(2, 0, 0)], "{signature:x}");
+        assert_eq!(others, own[1..]);
+        let world = World::unsealed(Config::new(), affected, 1);
+        let (executed, _) = world.flush_kernel(leaves(KERNEL, 1));
+        assert_eq!(executed, [MFENCE, cr4(0x2_0020), cr4(0x2_00a0)]);
+        // Pages of a process are not global.
+        let space = world.space();
+        world.run(0, &space);
+        assert_eq!(
+            world.flush(&space, page(0x5000)).0,
+            [MFENCE, invlpg(0x5000)]
+        );
+        // Without identifiers, or under a hypervisor, it does what it should.
+        let spared = [
+            Identification {
+                cr4: 0xa0,
+                ..affected
+            },
+            Identification {
+                leaf_1_ecx: 1 << 31,
+                ..affected
+            },
+        ];
+        for cpu in spared {
+            let (own, _) = flush(Config::new(), cpu, leaves(KERNEL, 1));
+            assert_eq!(own, [MFENCE, invlpg(KERNEL)]);
+        }
+    }
+    // Skylake, Meteor Lake, and family 0x1a with a model of the same number.
+    for signature in [0x5_06e3, 0xa_06a4, 0xb9_0f72] {
+        let other = Identification {
+            leaf_1_eax: signature,
+            ..Identification::FULL
+        };
+        let (own, _) = flush(Config::new(), other, leaves(KERNEL, 1));
+        assert_eq!(own, [MFENCE, invlpg(KERNEL)], "{signature:x}");
+    }
+}
+
+/// An erratum is the union: a CPU that comes late is not refused for it, and it applies before that CPU runs.
+#[test]
+fn promise_03_late_cpu_whose_invlpg_misses_global_entries_flushes_everything() {
+    let world = one();
+    world.recorder().identify_as(Identification {
+        leaf_1_eax: 0x9_0672,
+        ..Identification::FULL
+    });
+    world.on(1);
+    world.engine.cpu_online().expect("nothing is missing");
+    let (executed, _) = world.flush_kernel(leaves(KERNEL, 1));
+    assert_eq!(executed, [MFENCE, invpcid(2, 0, 0)]);
+}
+
 /// The root to come may be loaded with bit 63, as it was said before the flush: nothing may be left for it to keep.
 #[test]
 fn promise_03_kernel_flush_in_the_middle_of_a_switch_drops_everything() {

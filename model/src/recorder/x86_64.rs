@@ -20,6 +20,10 @@ const CPUS: usize = 256;
 pub struct Identification {
     /// The highest basic leaf.
     pub highest: u32,
+    /// Leaf 1, EAX: family, model and stepping.
+    pub leaf_1_eax: u32,
+    /// Leaf 1, ECX: bit 31 is set under a hypervisor.
+    pub leaf_1_ecx: u32,
     /// Leaf 7, subleaf 0, EBX: bit 10 is INVPCID.
     pub leaf_7_ebx: u32,
     /// The highest extended leaf.
@@ -43,6 +47,8 @@ impl Identification {
     /// Global pages and PCIDs enabled, INVPCID.
     pub const FULL: Self = Self {
         highest: 7,
+        leaf_1_eax: 0,
+        leaf_1_ecx: 0,
         leaf_7_ebx: 1 << 10,
         highest_extended: 0,
         leaf_8000_0008_ebx: 0,
@@ -208,18 +214,14 @@ unsafe impl Instructions for Recorder {
 
     fn cpuid(&self, leaf: u32, _subleaf: u32) -> CpuidAnswer {
         let cpu = *lock(&self.identification);
-        let (eax, ebx, edx) = match leaf {
-            0 => (cpu.highest, 0, 0),
-            7 => (0, cpu.leaf_7_ebx, 0),
-            0x8000_0000 => (cpu.highest_extended, 0, 0),
-            0x8000_0008 => (0, cpu.leaf_8000_0008_ebx, cpu.leaf_8000_0008_edx),
-            _ => (0, 0, 0),
+        let (eax, ebx, ecx, edx) = match leaf {
+            0 => (cpu.highest, 0, 0, 0),
+            1 => (cpu.leaf_1_eax, 0, cpu.leaf_1_ecx, 0),
+            7 => (0, cpu.leaf_7_ebx, 0, 0),
+            0x8000_0000 => (cpu.highest_extended, 0, 0, 0),
+            0x8000_0008 => (0, cpu.leaf_8000_0008_ebx, 0, cpu.leaf_8000_0008_edx),
+            _ => (0, 0, 0, 0),
         };
-        CpuidAnswer {
-            eax,
-            ebx,
-            ecx: 0,
-            edx,
-        }
+        CpuidAnswer { eax, ebx, ecx, edx }
     }
 }

@@ -1,4 +1,4 @@
-//! What all CPUs can do: the intersection of their identities.
+//! What all CPUs can do: the intersection of their identities. What some CPU fails to do: the union.
 
 use super::config::Config;
 use super::identity::Identity;
@@ -16,6 +16,8 @@ mod bit {
     pub(super) const ALL: u64 = PCID | GLOBAL | INVPCID | INVLPGB;
     /// What a broadcast to identifiers needs; INVPCID for those who flush alone.
     pub(super) const BROADCAST: u64 = PCID | INVPCID | INVLPGB;
+    /// Not a capability but an erratum, in use from the first CPU that has it: INVLPG may leave global entries.
+    pub(super) const MISSES_GLOBAL: u64 = 1 << 29;
     /// Not a capability: at least one CPU has been counted.
     pub(super) const COUNTED: u64 = 1 << 30;
     /// Not a capability: the intersection is in use and can no longer shrink.
@@ -60,15 +62,20 @@ impl Features {
     pub(super) fn count(&self, identity: &Identity) -> Result<(), JoinError> {
         let capabilities = identity.capabilities();
         let extra = identity.extra_addresses();
+        let errata = if identity.misses_global {
+            bit::MISSES_GLOBAL
+        } else {
+            0
+        };
         let narrow = |common: u64| {
             let missing = common & bit::ALL & !capabilities;
             let is_too_small = common & bit::INVLPGB != 0 && extra < extra_of(common);
             if common & bit::SEALED != 0 {
-                return (missing == 0 && !is_too_small).then_some(common);
+                return (missing == 0 && !is_too_small).then_some(common | errata);
             }
             let smallest = extra.min(extra_of(common));
             let flags = common & !(COUNT_MASK << COUNT_SHIFT) & !missing;
-            Some(flags | smallest << COUNT_SHIFT | bit::COUNTED)
+            Some(flags | smallest << COUNT_SHIFT | bit::COUNTED | errata)
         };
         self.0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, narrow)
@@ -105,6 +112,11 @@ impl Features {
 
     pub(super) fn invpcid(&self) -> bool {
         self.uses(bit::INVPCID)
+    }
+
+    /// Whether kernel mappings need more than INVLPG. Relaxed: a CPU that has the erratum has said so itself.
+    pub(super) fn invlpg_misses_global(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & bit::MISSES_GLOBAL != 0
     }
 
     /// The most addresses for one INVLPGB, where broadcasts are in use.

@@ -18,7 +18,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         let entries = Entries::from(flush);
         let pages = match flush.range() {
             FlushRange::All => None,
-            FlushRange::Pages(pages) => self.one_by_one(pages, entries),
+            FlushRange::Pages(pages) => self.few_for_invlpg(pages, entries),
         };
         match pages {
             Some(pages) if self.reaches_all(entries.depth) => self.drop_pages(&pages, cost),
@@ -36,10 +36,16 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
 
     /// The same without leave to touch what the CPU knows of itself.
     pub(super) fn drop_kernel_pages(&self, pages: &PageRange, entries: Entries, cost: &mut Cost) {
-        match self.one_by_one(pages, entries) {
+        match self.few_for_invlpg(pages, entries) {
             Some(pages) if self.reaches_all(entries.depth) => self.drop_pages(&pages, cost),
             _ => self.drop_everything(cost),
         }
+    }
+
+    /// The pages, where they are few and INVLPG does all that the manuals say.
+    fn few_for_invlpg(&self, pages: &PageRange, entries: Entries) -> Option<PageRange> {
+        self.one_by_one(pages, entries)
+            .filter(|_| !self.features.invlpg_misses_global())
     }
 
     /// Whether INVLPG reaches whatever this CPU holds of a kernel mapping.

@@ -19,6 +19,8 @@ bitflags::bitflags! {
 
 /// Leaf 0: EAX is the highest basic leaf. Beyond it some CPUs answer with that leaf instead of zeros.
 pub(super) const LEAF_HIGHEST: u32 = 0;
+/// Leaf 1: EAX is family, model and stepping.
+pub(super) const LEAF_SIGNATURE: u32 = 1;
 /// Leaf 7, subleaf 0: structured extended features.
 pub(super) const LEAF_EXTENDED_FEATURES: u32 = 7;
 /// Leaf 8000_0000h: EAX is the highest extended leaf.
@@ -38,4 +40,14 @@ pub(super) const fn invlpgb(ebx: u32, edx: u32) -> Option<MaxCount> {
     } else {
         None
     }
+}
+
+/// Leaf 1: whether INVLPG may leave global entries while identifiers are enabled, from EAX (Intel SDM Vol 2A, "CPUID", figure 3-6)
+/// and ECX\[31\], which hypervisors set: not so in their guests. The models are those of Linux ce0b15d11ad8, whatever their
+/// microcode, for its revision is no matter of CPUID: a full flush too many costs time.
+pub(super) const fn invlpg_misses_global(eax: u32, ecx: u32) -> bool {
+    let is_family_6 = eax & 0x0ff0_0f00 == 0x600;
+    let model = eax >> 12 & 0xf0 | eax >> 4 & 0xf;
+    let is_guest = ecx & 1 << 31 != 0;
+    is_family_6 && !is_guest && matches!(model, 0x97 | 0x9a | 0xb7 | 0xba | 0xbe | 0xbf)
 }
