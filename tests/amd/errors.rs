@@ -440,3 +440,24 @@ fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
     assert_eq!(finish(&bench, &mut fence), Poll::Ready(Ok(())));
     bench.fake.assert_rules_kept();
 }
+
+/// A log that was started anew and does not run yet records nothing: nobody is asked before it runs.
+#[test]
+fn promise_04_a_log_that_does_not_run_yet_hides_no_silent_device() {
+    let (bench, _, b) = two_devices(FEATURES);
+    bench.fake.inner().dead.insert(0x11);
+    bench.fake.inner().overflows = true;
+    bench.fake.pace(Pace::Stalled);
+    let mut fence = start(&bench, b, 2);
+    bench.fake.run(2);
+    assert_eq!(
+        poll_for(&bench, &mut fence, &mut Cost::default(), 1),
+        Poll::Pending
+    );
+    bench.fake.run(2);
+    bench.fake.inner().overflows = false;
+    bench.fake.inner().inertia = 20;
+    bench.fake.pace(Pace::AtRead(1));
+    assert_eq!(finish(&bench, &mut fence), Poll::Ready(SILENT));
+    bench.fake.assert_rules_kept();
+}

@@ -10,7 +10,7 @@
 use super::command::Command;
 use super::event::{Event, Seen};
 use super::registers::{self, Control, Status};
-use super::retry::{Batch, Cause, Step};
+use super::retry::{Batch, Cause, LogState, Step};
 use super::span::Span;
 use super::state::{Device, Locked};
 use crate::dma::{DmaBarriers, Mmio};
@@ -212,7 +212,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn has_overflowed(&self) -> bool {
-        self.state.log_stopped || self.status().contains(Status::EVENT_OVERFLOW)
+        self.state.log != LogState::Runs || self.status().contains(Status::EVENT_OVERFLOW)
     }
 
     pub(super) fn status(&self) -> Status {
@@ -221,11 +221,15 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     /// Starts the log anew after an overflow, with all its room: records that the kernel has not taken are dropped and counted. Whether it
-    /// runs again; the IOMMU may take its time to stop.
+    /// runs again; the IOMMU may take its time to stop it and to start it.
     pub(super) fn restart_log(&mut self) -> bool {
-        if !self.state.log_stopped {
-            self.state.log_stopped = true;
-            self.write_control(Control::EVENT_LOG);
+        let full_again = self.status().contains(Status::EVENT_OVERFLOW);
+        if self.state.log == LogState::Starting && !full_again {
+            return self.log_runs();
+        }
+        if self.state.log != LogState::Stopping {
+            self.state.log = LogState::Stopping;
+            self.write_control(Control::empty());
         }
         if self.status().contains(Status::EVENT_RUN) {
             return false;
@@ -240,9 +244,18 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.state.dropped_events = self.state.dropped_events.saturating_add(dropped);
         let overflow = Status::EVENT_OVERFLOW.bits() as u32;
         self.hw.registers.write32(registers::STATUS, overflow);
+        self.state.log = LogState::Starting;
         self.write_control(Control::empty());
-        self.state.log_stopped = false;
-        true
+        self.log_runs()
+    }
+
+    /// Whether a log that was switched on runs: nobody is asked before, for the answer would not be recorded.
+    fn log_runs(&mut self) -> bool {
+        let runs = self.status().contains(Status::EVENT_RUN);
+        if runs {
+            self.state.log = LogState::Runs;
+        }
+        runs
     }
 
     /// Starts the log anew after an overflow, unless a second stage is under way, which sees to it itself and has to know.
@@ -267,7 +280,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             | Control::IOMMU
             | Control::COHERENT
             | Control::COMMAND_BUFFER;
-        control.set(Control::EVENT_LOG, self.state.events.is_some());
+        let log = self.state.events.is_some() && self.state.log != LogState::Stopping;
+        control.set(Control::EVENT_LOG, log);
         control.set(Control::EVENT_INTERRUPT, hw.config.event_interrupt);
         let guest = hw.features.guest_translation && !hw.config.snp;
         control.set(Control::GUEST_TRANSLATION, guest);

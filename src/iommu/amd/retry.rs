@@ -27,6 +27,16 @@ pub(super) enum Step {
     Cutting { wait: u64 },
 }
 
+/// Where the event log stands. Only while it runs does its silence mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogState {
+    Runs,
+    /// It was switched off, which may take its time.
+    Stopping,
+    /// It was switched on again, which may take its time as well.
+    Starting,
+}
+
 /// A halt of the command buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Halts {

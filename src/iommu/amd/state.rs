@@ -7,7 +7,7 @@ use super::event::EventLog;
 use super::features::Features;
 use super::gcr3::Gcr3Table;
 use super::ids::{DeviceId, DomainId, Pasid};
-use super::retry::{Batch, Halts};
+use super::retry::{Batch, Halts, LogState};
 use crate::cost::Cost;
 use crate::iommu::memory::Table;
 use crate::iommu::ring::Positions;
@@ -98,8 +98,8 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) events: Option<EventLog>,
     /// Events that the kernel did not take before room was needed.
     pub(super) dropped_events: u32,
-    /// The event log stands still after an overflow, and is being started anew.
-    pub(super) log_stopped: bool,
+    /// Whether the event log runs, or is being started anew after an overflow.
+    pub(super) log: LogState,
     /// The word that completions are stored to.
     pub(super) completion: Table,
     /// The position of the first command that was queued and not yet sealed.
@@ -141,7 +141,7 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             device_table,
             events,
             dropped_events: 0,
-            log_stopped: false,
+            log: LogState::Runs,
             completion,
             open_from: None,
             sealed: 0,
@@ -166,7 +166,7 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         self.deferred = Deferred::new();
         self.batch = None;
         self.halts = Halts::default();
-        self.log_stopped = false;
+        self.log = LogState::Runs;
     }
 
     /// The bindings of one address space with their devices.
