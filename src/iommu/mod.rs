@@ -1,4 +1,13 @@
 //! The IOMMUs that this crate can drive, each an implementor of [`SecondaryTlb`](crate::secondary::SecondaryTlb).
+//!
+//! | | driver |
+//! |---|---|
+//! | Arm SMMUv3 | [`smmuv3::Smmu`] |
+//! | Intel VT-d in scalable mode | [`vtd::Vtd`] |
+//! | AMD IOMMU | [`amd::Iommu`] |
+//!
+//! All are used alike: made with registers and memory, brought up, told of devices; an address space is reserved a place, attached in the
+//! engine, and installed.
 
 pub mod amd;
 mod device_bit;

@@ -19,7 +19,7 @@ pub(super) enum Step {
     Sent { wait: u64 },
     /// It is complete, but for devices that have not answered: the next of those is to be asked.
     Settling,
-    /// The device in this slot was asked alone, for the so-manieth time.
+    /// The device in this slot was asked alone, `tries` times so far.
     Asked { slot: usize, wait: u64, tries: u32 },
     /// The device in this slot is to be cut off: its table entry is written, the IOMMU may have the old one cached.
     CutOff { slot: usize },
