@@ -10,6 +10,7 @@
 //! engine, and installed.
 
 pub mod amd;
+mod block;
 mod device_bit;
 pub(crate) mod memory;
 mod pending;

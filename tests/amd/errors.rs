@@ -373,7 +373,9 @@ fn write_over(bench: &Bench, behind: u64) {
     let at = base + u64::from(inner.register(COMMAND_TAIL)) - 16 * behind;
     let place = at as *mut u64;
     // SAFETY: within the driver's command buffer, which is never freed; the device is at rest.
-    unsafe { place.write_volatile(place.read_volatile() | 15 << 60) };
+    let word = unsafe { place.read_volatile() };
+    // SAFETY: as above.
+    unsafe { place.write_volatile(word | 15 << 60) };
     inner.illegal = vec![(15, 1)];
 }
 

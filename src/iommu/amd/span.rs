@@ -1,6 +1,7 @@
 //! The address operand that the commands for the IOMMU's TLB and for device TLBs share (AMD 48882 2.4.3, 2.4.4).
 
 use crate::address::{FlushRange, PageRange};
+use crate::iommu::block::{cut, log2_of_block};
 
 /// S: the address also says how large the block is.
 const SIZED: u64 = 1 << 0;
@@ -24,7 +25,7 @@ impl Span {
 
     /// The smallest block that holds both addresses.
     pub const fn holding(first: u64, last: u64) -> Self {
-        let log2 = log2_of_block(first, last);
+        let log2 = log2_of_block(first, last, PAGE);
         if log2 > LARGEST {
             return Self::ALL;
         }
@@ -41,14 +42,7 @@ impl Span {
     }
 }
 
-const fn log2_of_block(first: u64, last: u64) -> u32 {
-    PAGE + (u64::BITS - ((first ^ last) >> PAGE).leading_zeros())
-}
-
 /// The blocks for one request: one where it is at most twice as large as the request, otherwise two.
-///
-/// Two always suffice: the smallest block that holds a range is cut in the middle by it, each part touches the cut, and
-/// so needs less than twice its own size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spans {
     spans: [Span; 2],
@@ -76,15 +70,12 @@ impl Spans {
 
     const fn of_pages(pages: &PageRange) -> Self {
         let (first, last) = (pages.first().raw(), pages.last_byte().raw());
-        let log2 = log2_of_block(first, last);
-        let asked = ((last - first) >> PAGE) + 1;
-        if 1 << (log2 - PAGE) <= 2 * asked {
-            return Self::one(Span::holding(first, last));
-        }
-        let cut = last >> (log2 - 1) << (log2 - 1);
-        Self {
-            spans: [Span::holding(first, cut - 1), Span::holding(cut, last)],
-            len: 2,
+        match cut(first, last, PAGE) {
+            None => Self::one(Span::holding(first, last)),
+            Some(cut) => Self {
+                spans: [Span::holding(first, cut - 1), Span::holding(cut, last)],
+                len: 2,
+            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! The blocks by which a device's own TLB is invalidated (IHI 0070 4.5.1).
 
 use crate::address::{FlushRange, PageRange};
+use crate::iommu::block::{cut, log2_of_block};
 
 /// One naturally aligned power-of-two block, in the units of CMD_ATC_INV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,7 @@ impl AtcBlock {
 
     /// The smallest block that holds both addresses, and is no smaller than `1 << unit` 4 KiB pages.
     const fn holding(first: u64, last: u64, unit: u8) -> Self {
-        let differing = (first ^ last) >> (12 + unit);
-        let size = unit + (u64::BITS - differing.leading_zeros()) as u8;
+        let size = (log2_of_block(first, last, 12 + unit as u32) - 12) as u8;
         if size >= 52 {
             return Self::ALL;
         }
@@ -32,16 +32,9 @@ impl AtcBlock {
     pub(super) const fn word(self) -> u64 {
         self.base | self.size as u64
     }
-
-    const fn pages(self) -> u64 {
-        1 << self.size
-    }
 }
 
 /// The blocks for one request: one where it is at most twice as large as the request, otherwise two.
-///
-/// Two always suffice: the smallest block that holds a range is cut in the middle by it, each part touches the cut, and
-/// so needs less than twice its own size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AtcBlocks {
     blocks: [AtcBlock; 2],
@@ -67,21 +60,18 @@ impl AtcBlocks {
 
     const fn of_pages(pages: &PageRange, unit: u8) -> Self {
         let (first, last) = (pages.first().raw(), pages.last_byte().raw());
-        let asked = ((last >> (12 + unit)) - (first >> (12 + unit)) + 1) << unit;
-        let one = AtcBlock::holding(first, last, unit);
-        if one.pages() <= 2 * asked {
-            return Self {
-                blocks: [one; 2],
+        match cut(first, last, 12 + unit as u32) {
+            None => Self {
+                blocks: [AtcBlock::holding(first, last, unit); 2],
                 len: 1,
-            };
-        }
-        let cut = last >> (11 + one.size) << (11 + one.size);
-        Self {
-            blocks: [
-                AtcBlock::holding(first, cut - 1, unit),
-                AtcBlock::holding(cut, last, unit),
-            ],
-            len: 2,
+            },
+            Some(cut) => Self {
+                blocks: [
+                    AtcBlock::holding(first, cut - 1, unit),
+                    AtcBlock::holding(cut, last, unit),
+                ],
+                len: 2,
+            },
         }
     }
 

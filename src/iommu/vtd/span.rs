@@ -1,6 +1,7 @@
 //! The blocks by which IOMMU TLBs and device TLBs are invalidated: naturally aligned powers of two.
 
 use crate::address::{FlushRange, PageRange};
+use crate::iommu::block::{cut, log2_of_block};
 
 /// One naturally aligned power-of-two block of 4 KiB pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,7 @@ impl Block {
 
     /// The smallest block that holds both addresses.
     pub const fn holding(first: u64, last: u64) -> Self {
-        let differing = (first ^ last) >> 12;
-        let mask = (u64::BITS - differing.leading_zeros()) as u8;
+        let mask = (log2_of_block(first, last, 12) - 12) as u8;
         Self {
             mask,
             base: first & !Self::offset_mask(mask),
@@ -32,10 +32,6 @@ impl Block {
         } else {
             (1 << (12 + mask)) - 1
         }
-    }
-
-    const fn pages(self) -> u64 {
-        1 << self.mask
     }
 
     const fn last_byte(self) -> u64 {
@@ -84,10 +80,7 @@ impl Blocks {
         ..Self::ALL
     };
 
-    /// The blocks for a device TLB, whose blocks have any size.
-    ///
-    /// Two always suffice to stay within twice the request: the smallest block that holds a range is cut in the middle by it, each
-    /// part touches the cut, and so needs less than twice its own size.
+    /// The blocks for a device TLB, whose blocks have any size: one where it is at most twice as large as the request, otherwise two.
     pub(super) const fn for_device(range: &FlushRange) -> Self {
         match range {
             FlushRange::Pages(pages) => Self::of_pages(pages),
@@ -124,19 +117,18 @@ impl Blocks {
 
     const fn of_pages(pages: &PageRange) -> Self {
         let (first, last) = (pages.first().raw(), pages.last_byte().raw());
-        let asked = (last >> 12) - (first >> 12) + 1;
-        let one = Block::holding(first, last);
-        if one.pages() <= 2 * asked {
-            return Self {
-                blocks: [one; Self::MOST],
+        match cut(first, last, 12) {
+            None => Self {
+                blocks: [Block::holding(first, last); Self::MOST],
                 len: 1,
-            };
-        }
-        let cut = last >> (11 + one.mask) << (11 + one.mask);
-        let (low, high) = (Block::holding(first, cut - 1), Block::holding(cut, last));
-        Self {
-            blocks: [low, high, high, high],
-            len: 2,
+            },
+            Some(cut) => {
+                let (low, high) = (Block::holding(first, cut - 1), Block::holding(cut, last));
+                Self {
+                    blocks: [low, high, high, high],
+                    len: 2,
+                }
+            }
         }
     }
 
