@@ -220,6 +220,24 @@ fn promise_04_switched_off_with_a_fence_open_it_is_never_reached() {
     assert_eq!(again, Err(InitError::Busy), "somebody may still wait");
 }
 
+/// What is flushed while it is off was told nobody, and is not reached by switching it on again either.
+#[test]
+fn promise_04_a_fence_of_an_iommu_that_is_off_says_so_for_ever() {
+    let bench = Bench::usual();
+    bench.add_device(0x10, Some(32));
+    let key = bench.attach(&[(0x10, 1)]);
+    bench.iommu.disable(&mut turns(&bench.lock, 10)).unwrap();
+    let mut cost = Cost::ZERO;
+    let flush = space(key, pages(0x1000, 0x2000));
+    bench.iommu.queue(&flush, &mut cost).unwrap();
+    let mut fence = bench.iommu.seal(&mut cost);
+    bench.iommu.init(&mut turns(&bench.lock, 100)).unwrap();
+    assert_eq!(
+        bench.iommu.poll(&mut fence, &mut cost),
+        std::task::Poll::Ready(Err(SecondaryError::QueueStopped))
+    );
+}
+
 /// Head, tail and completions of an earlier life do not disturb the next.
 #[test]
 fn it_can_be_switched_off_and_on() {

@@ -1,8 +1,10 @@
 //! The order of set-up, and the tables that it builds.
 
 use crate::fake::{Bench, CAP, ECAP, Fake, GCMD, GSTS, IQA, IQT, RTADDR, memory, turns, word};
+use crate::flushing::{finish, pages, start};
 use tlb_shootdown::iommu::vtd::{Config, DomainId, InitError, Unsupported, Vtd};
 use tlb_shootdown::lock::CriticalSectionLock;
+use tlb_shootdown::secondary::SecondaryError;
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::platform::ModelBarriers;
 
@@ -137,4 +139,17 @@ fn a_unit_that_does_not_acknowledge_is_given_up() {
     assert_eq!(bench.vtd.init(&mut turns(&bench.lock, 10)), Ok(()));
     let again = bench.vtd.init(&mut turns(&bench.lock, 10));
     assert_eq!(again, Err(InitError::Busy));
+}
+
+/// What is flushed while the unit is off was told nobody, and is not reached by switching it on again either.
+#[test]
+fn promise_04_a_fence_of_a_unit_that_is_off_says_so_for_ever() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, true);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.vtd.disable(&mut turns(&bench.lock, 10)).unwrap();
+    let (fence, _) = start(&bench, key, pages(0x1000, 0x2000));
+    assert_eq!(finish(&bench, fence), Err(SecondaryError::QueueStopped));
+    bench.vtd.init(&mut turns(&bench.lock, 10)).unwrap();
+    assert_eq!(finish(&bench, fence), Err(SecondaryError::QueueStopped));
 }
