@@ -2,16 +2,15 @@
 //!
 //! It imports no layout from the library. Sources of its constants: AMD 48882 chapters 2.4, 2.5 and 3.4; QEMU `amd_iommu.h`.
 
-use std::alloc::{Layout, alloc_zeroed};
+pub(crate) use crate::regions::{region, region_off_by};
+pub(crate) use crate::ring_lock::{Lock, turns};
 use std::collections::HashSet;
-use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tlb_shootdown::address::PhysAddr;
-use tlb_shootdown::dma::{DmaBarriers, DmaRegion, Mmio};
+use tlb_shootdown::dma::{DmaBarriers, Mmio};
 use tlb_shootdown::iommu::amd::{
     Config, Context, DeviceId, DeviceKind, DeviceSetup, Iommu, Memory, Pasid, Translation, gcr3_len,
 };
-use tlb_shootdown::lock::RingLock;
 use tlb_shootdown::secondary::AttachKey;
 
 /// When commands are executed.
@@ -495,49 +494,6 @@ unsafe impl DmaBarriers for Barriers {
     fn clean_lines(&self, _: *const u8, _: usize) {}
 }
 
-/// A lock that tells whether it is held.
-#[derive(Clone, Default)]
-pub(crate) struct Lock(Arc<Mutex<()>>);
-
-impl Lock {
-    #[track_caller]
-    pub(crate) fn assert_open(&self) {
-        assert!(
-            self.0.try_lock().is_ok(),
-            "the ring lock is held while waiting"
-        );
-    }
-}
-
-// SAFETY: a mutex excludes all others.
-unsafe impl RingLock for Lock {
-    fn with<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _held = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        f()
-    }
-}
-
-/// Memory that lives as long as the test, at the physical address that is its virtual one.
-pub(crate) fn region(len: usize, align: usize) -> DmaRegion {
-    let layout = Layout::from_size_align(len, align).unwrap();
-    // SAFETY: no layout here has size 0.
-    let virt = NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap();
-    // SAFETY: the memory is never freed, and the test and its device alone use it.
-    unsafe { DmaRegion::new(virt, PhysAddr::new(virt.as_ptr() as u64), len) }
-}
-
-/// A region that starts `offset` bytes into an aligned one.
-pub(crate) fn region_off_by(offset: usize, len: usize, align: usize) -> DmaRegion {
-    let whole = region(len + align, align);
-    // SAFETY: `offset` is at most `align`, which was added.
-    let virt = unsafe { whole.virt().add(offset) };
-    // SAFETY: as in `region`.
-    unsafe { DmaRegion::new(virt, PhysAddr::new(virt.as_ptr() as u64), len) }
-}
-
 pub(crate) type TestIommu = Iommu<Fake, Barriers, Lock, 64, 128>;
 
 pub(crate) struct Bench {
@@ -554,15 +510,6 @@ pub(crate) fn memory() -> Memory {
         devices: region(4096, 4096),
         events: Some(region(4096, 4096)),
         completion: region(4096, 4096),
-    }
-}
-
-/// Waits for so many turns, in each of which the lock must be open.
-pub(crate) fn turns(lock: &Lock, mut left: u32) -> impl FnMut() -> bool + '_ {
-    move || {
-        lock.assert_open();
-        left = left.saturating_sub(1);
-        left > 0
     }
 }
 

@@ -8,5 +8,9 @@ mod fake;
 mod flushing;
 mod full_ring;
 mod many_cpus;
+#[path = "../support/regions.rs"]
+mod regions;
 mod releasing;
+#[path = "../support/ring_lock.rs"]
+mod ring_lock;
 mod variants;

@@ -3,8 +3,8 @@
 //! It imports no layout from the library. Sources of its constants: the VT-d specification 6.5.2 and 11.4, as QEMU
 //! `intel_iommu_internal.h` and Linux `iommu.h` have them.
 
-use std::alloc::{Layout, alloc_zeroed};
-use std::ptr::NonNull;
+use crate::regions;
+pub(crate) use crate::ring_lock::{Lock, turns};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tlb_shootdown::address::PhysAddr;
 use tlb_shootdown::dma::{DmaBarriers, DmaRegion, Mmio};
@@ -12,7 +12,6 @@ use tlb_shootdown::iommu::vtd::{
     Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, Pasid, SourceId, TranslationConfig,
     Vtd, pasid_table_bytes,
 };
-use tlb_shootdown::lock::RingLock;
 use tlb_shootdown::secondary::AttachKey;
 
 pub(crate) const GCMD: usize = 0x18;
@@ -245,28 +244,9 @@ unsafe impl DmaBarriers for Barriers {
     fn clean_lines(&self, _: *const u8, _: usize) {}
 }
 
-/// A lock that tells whether it is held.
-#[derive(Clone, Default)]
-pub(crate) struct Lock(Arc<Mutex<()>>);
-
-// SAFETY: a mutex excludes all others.
-unsafe impl RingLock for Lock {
-    fn with<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _held = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        f()
-    }
-}
-
-/// Memory that lives as long as the test, at the physical address that is its virtual one.
+/// Memory that begins at a page.
 pub(crate) fn region(len: usize) -> DmaRegion {
-    let layout = Layout::from_size_align(len, 0x1000).unwrap();
-    // SAFETY: no layout here has size 0.
-    let virt = NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap();
-    // SAFETY: the memory is never freed, and the test and its device alone use it.
-    unsafe { DmaRegion::new(virt, PhysAddr::new(virt.as_ptr() as u64), len) }
+    regions::region(len, 0x1000)
 }
 
 /// The word at an index of memory that the driver has.
@@ -289,18 +269,6 @@ pub(crate) fn memory() -> Memory {
         status: region(0x1000),
         root: region(0x1000),
         contexts: region(0x2000),
-    }
-}
-
-/// Waits for so many turns, in each of which the lock must be open.
-pub(crate) fn turns(lock: &Lock, mut left: u32) -> impl FnMut() -> bool + '_ {
-    move || {
-        assert!(
-            lock.0.try_lock().is_ok(),
-            "the ring lock is held while waiting"
-        );
-        left = left.saturating_sub(1);
-        left > 0
     }
 }
 

@@ -6,4 +6,8 @@ mod errors;
 mod fake;
 mod flushing;
 mod full_ring;
+#[path = "../support/regions.rs"]
+mod regions;
 mod releasing;
+#[path = "../support/ring_lock.rs"]
+mod ring_lock;
