@@ -105,6 +105,8 @@ where
     ///
     /// Address spaces are detached first. Those that are not can neither be released nor detached while it is off, and what their tickets
     /// hold stays held.
+    /// No flush of them runs across the next [`Self::init`]: one that is queued before and sealed after it has told the devices' own TLBs
+    /// nothing.
     ///
     /// # Errors
     /// [`InitError::Timeout`].
