@@ -309,3 +309,21 @@ fn promise_03_a_repeated_bring_up_proves_nothing() {
     let poll = bench.smmu.poll(&mut fence.unwrap(), &mut Cost::default());
     assert_ne!(poll, Poll::Ready(Ok(())));
 }
+
+/// What is flushed while the SMMU is off was told nobody, and is not reached by switching it on again either.
+#[test]
+fn promise_04_a_fence_of_an_smmu_that_is_off_says_so_for_ever() {
+    use std::task::Poll;
+    use tlb_shootdown::cost::Cost;
+    use tlb_shootdown::secondary::{SecondaryError, SecondaryTlb};
+    let bench = Bench::usual();
+    bench.add_stream(1, None);
+    let key = bench.attach(&[(1, None)]);
+    bench.smmu.disable(&mut turns(&bench.lock, 10)).unwrap();
+    let (mut fence, mut cost) =
+        crate::flushing::start(&bench, key, crate::flushing::pages(0, 0x1000));
+    let stopped = Poll::Ready(Err(SecondaryError::QueueStopped));
+    assert_eq!(bench.smmu.poll(&mut fence, &mut cost), stopped);
+    bench.smmu.init(&mut turns(&bench.lock, 10)).unwrap();
+    assert_eq!(bench.smmu.poll(&mut fence, &mut Cost::default()), stopped);
+}

@@ -88,6 +88,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         match self.state.stopped {
             Some(error) => Poll::Ready(Err(error)),
+            // Its queue was stopped when it was sealed, whatever has become of that since.
+            None if fence.sequence == NEVER => Poll::Ready(Err(SecondaryError::QueueStopped)),
             None => Poll::Pending,
         }
     }
