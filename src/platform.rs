@@ -59,7 +59,8 @@ pub unsafe trait Platform: Sync {
     }
 
     /// Leaves the root of `space` where this CPU still has it loaded without running the space (a kernel thread or the idle
-    /// task that borrowed it, see `Shootdown::enter_lazy`): loads a root of the kernel's own. `None` stands for any such root.
+    /// task that borrowed it, see `Shootdown::enter_lazy`): loads a root of the kernel's own, on x86-64 under identifier 0 and without
+    /// bit 63 of CR3. `None` stands for any such root.
     /// Called on the CPU itself,
     /// with interrupts off: when a space is retired, while a request is served, and when the CPU goes offline. Nothing to do for
     /// kernels that never borrow a root.

@@ -26,6 +26,35 @@ fn promise_03_each_cpu_that_runs_the_space_invalidates_for_itself() {
     assert_eq!(ticket.wait().unwrap().ipis, 3);
 }
 
+/// A batch of n unmaps of one space is one round: one call, and on each target as many INVLPGs as pages, or one full flush beyond 33.
+#[test]
+fn promise_11_batch_of_one_space_is_one_round_of_interrupts() {
+    for pages in [2, 33, 34, 4096] {
+        let world = machine(4);
+        let space = world.space();
+        for cpu in [3, 2, 1, 0] {
+            world.run(cpu, &space);
+        }
+        let ticket = world
+            .engine
+            .start(&space, leaves(0x4000_0000, pages))
+            .unwrap();
+        assert_eq!(world.ipis(), [[1, 2, 3]]);
+        for cpu in [1, 2, 3] {
+            let served = world.serve(cpu);
+            if pages > 33 {
+                assert_eq!(served, [cr3(0x0020_1001)]);
+            } else {
+                assert_eq!(served.len() as u64, pages);
+                assert!(served.iter().all(|(name, _)| *name == "invlpg"));
+            }
+        }
+        world.on(0);
+        assert_eq!(ticket.wait().unwrap().ipis, 3);
+        assert!(world.ipis().is_empty());
+    }
+}
+
 /// It has switched away, so it finds its entries too old when it comes back.
 #[test]
 fn promise_02_cpu_that_runs_something_else_is_not_asked_and_catches_up() {

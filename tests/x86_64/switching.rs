@@ -66,6 +66,34 @@ fn promise_03_switch_that_was_not_carried_out_claims_nothing() {
     assert_eq!(world.run(0, &a), 1);
 }
 
+/// The first half of a switch that is refused in the second. The kernel then loads a root of its own; whether or not it says so,
+/// nobody knows what is loaded, and the identifier of before is brought up to nothing.
+#[test]
+fn promise_02_refused_switch_does_not_show_the_root_of_before() {
+    let world = World::new(Config::new(), Identification::FULL, 2);
+    let [space, refused] = [world.space(), world.space()];
+    world.run(1, &space);
+    world.run(0, &space);
+    world.on(1);
+    let arch = world.engine.arch();
+    arch.activate(
+        CpuId::new(1),
+        refused.hardware(),
+        &mut || (),
+        &mut Default::default(),
+    )
+    .unwrap();
+    world.recorder().load_root(KERNEL_ROOT);
+    world.engine.root_loaded();
+    world.on(0);
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    // INVLPG would drop the page under PCID 0.
+    assert_eq!(world.serve(1), [invpcid(2, 0, 0)]);
+    world.on(0);
+    ticket.wait().unwrap();
+    assert_eq!(world.run(1, &space), 1);
+}
+
 /// A kernel that leaves `root_loaded` out is asked too often, and flushes more than it needs to, and nothing worse.
 #[test]
 fn promise_02_switch_without_an_end_is_slow_and_right() {

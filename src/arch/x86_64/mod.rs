@@ -76,6 +76,10 @@ use crate::sync::const_unless_loom;
 ///
 /// Before [`seal_features`](Self::seal_features) nothing is used that some CPU might not have: no identifiers, no INVPCID, no
 /// INVLPGB. That is right for one CPU and for all, and slower than need be.
+///
+/// Where there are broadcasts, a CPU that serves a request may take up another identifier, and CR3 changes. A kernel that comes back to
+/// a root by a value of CR3 that it has kept, from firmware or from a guest for instance, keeps interrupts off from reading it until
+/// it is loaded again: broadcasts do not reach what is cached under the identifier of before.
 #[derive(Debug)]
 pub struct X86_64<I, const WORDS: usize> {
     instructions: I,

@@ -48,6 +48,13 @@ impl Own {
         }
     }
 
+    /// A switch has begun, and may yet be refused: which root is loaded is not known until the next one ends.
+    pub(super) fn begin(&self) {
+        self.entering
+            .store(Loaded::SWITCHING.raw(), Ordering::Relaxed);
+        self.claims.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn enter(&self, entry: Entry) {
         let slot = entry.slot.map_or(NO_SLOT, |slot| slot as u32);
         self.entering.store(entry.loaded.raw(), Ordering::Relaxed);

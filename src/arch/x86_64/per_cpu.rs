@@ -21,7 +21,12 @@ impl Cpu {
         self.shown.end_switch(Loaded::KERNEL);
     }
 
-    /// The root of the last [`Own::enter`] is loaded.
+    pub(super) fn begin_switch(&self) {
+        self.shown.begin_switch();
+        self.own.begin();
+    }
+
+    /// The root of the last [`Own::enter`] is loaded. Goes on switching where there was none since the switch began.
     pub(super) fn end_switch(&self) {
         if self.shown.loaded().is_switching() {
             self.shown.end_switch(self.own.entered());

@@ -168,7 +168,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for X86_64<I, WORDS> {
         _: &mut Cost,
     ) -> Result<HardwareId, IdError> {
         let cpu = self.cpus.get(cpu).ok_or(IdError::UnknownCpu)?;
-        cpu.shown.begin_switch();
+        cpu.begin_switch();
         Ok(space.hardware_id())
     }
 

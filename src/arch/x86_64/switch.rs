@@ -60,7 +60,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     }
 
     pub(super) fn choose_kernel(&self, cpu: &Cpu) -> HardwareId {
-        cpu.shown.begin_switch();
+        cpu.begin_switch();
         cpu.own.enter(Entry {
             loaded: Loaded::KERNEL,
             slot: None,
@@ -96,7 +96,8 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// 63 where what is cached under it may stay.
     ///
     /// # Context
-    /// On the CPU itself, with interrupts off until the root is loaded. A flush served after this call is lost on it.
+    /// On the CPU itself, with interrupts off until the root is loaded. A flush served after this call is lost on it, and so is one
+    /// that it answers for where the root is not loaded after all.
     pub fn user_cr3_on_exit(&self, cpu: CpuId) -> HardwareId {
         let own = match self.cpus.get(cpu) {
             Some(cpu) => &cpu.own,
