@@ -100,7 +100,7 @@ impl Rig {
     fn setup(&self, sid: u16, options: &DeviceOptions) -> DeviceSetup {
         DeviceSetup {
             device: SourceId(sid),
-            pasids: self.model.share(pasid_table_bytes(8) as u64, 0x1000),
+            pasids: Some(self.model.share(pasid_table_bytes(8) as u64, 0x1000)),
             pasid_bits: 8,
             device_tlb: options.ats.then_some(DeviceTlb {
                 queue_depth: 4,

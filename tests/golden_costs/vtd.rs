@@ -51,7 +51,7 @@ fn vtd(
         port.add_device(device.0, options);
         let setup = DeviceSetup {
             device,
-            pasids: model.share(pasid_table_bytes(6) as u64, 0x1000),
+            pasids: Some(model.share(pasid_table_bytes(6) as u64, 0x1000)),
             pasid_bits: 6,
             device_tlb: ats.then_some(DeviceTlb {
                 queue_depth: 0,

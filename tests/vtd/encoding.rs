@@ -144,6 +144,7 @@ fn caches_of_tables() {
         words(Command::context_cache_device(SID)),
         (0x0000_0208_0000_0031, 0)
     );
+    assert_eq!(words(Command::context_cache_domain(DID)), (0x0001_0021, 0));
     assert_eq!(words(Command::pasid_cache_all()), (0x37, 0));
     assert_eq!(words(Command::pasid_cache_domain(DID)), (0x0001_0007, 0));
     assert_eq!(

@@ -6,6 +6,7 @@ mod errors;
 mod fake;
 mod flushing;
 mod full_ring;
+mod legacy;
 #[path = "../support/regions.rs"]
 mod regions;
 mod releasing;

@@ -68,7 +68,7 @@ pub(crate) fn bring_up(requesters: impl Iterator<Item = u32>) -> Result<&'static
         let setup = DeviceSetup {
             device: SourceId(requester as u16),
             // SAFETY: once for each device, as the assertion above is passed once.
-            pasids: unsafe { pasids.give_away() },
+            pasids: Some(unsafe { pasids.give_away() }),
             pasid_bits: 0,
             device_tlb: None,
             page_requests: false,

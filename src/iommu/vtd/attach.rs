@@ -5,10 +5,10 @@
 //! never while waiting.
 
 use super::Vtd;
-use super::config::{Context, Levels, TranslationConfig};
+use super::config::{Context, Levels, Mode, TranslationConfig};
+use super::context_entry::width_code;
 use super::devices::PHYSICAL_BITS;
 use super::error::{AttachError, Unsupported};
-use super::pasid_table::PasidEntry;
 use super::state::{AttachedSpace, Binding, Locked};
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::wait::Halt;
@@ -68,10 +68,15 @@ where
         key: AttachKey,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<(), AttachError> {
-        let tags = self.locked(|l| l.install_entries(key))?;
+        let entries = self.locked(|l| l.install_entries(key))?;
         // The unit may have cached that the entries were not present (CAP.CM).
-        self.flush_tags(key, tags, wait)
-            .map_err(|halt| AttachError::halted(halt, Some(key)))
+        self.run(wait, entries, &mut |l| {
+            if let Some((index, _)) = l.state.spaces.find(key) {
+                l.put_fresh_flushes(index);
+            }
+            0
+        })
+        .map_err(|halt| AttachError::halted(halt, Some(key)))
     }
 
     /// Detaches an address space: afterwards no device walks it and nothing is cached from it. Does nothing for a key that names nothing
@@ -120,7 +125,13 @@ where
     }
 
     fn check_translation(&self, translation: &TranslationConfig) -> Result<(), AttachError> {
-        let levels = translation.levels == Levels::Four || self.features().five_levels;
+        let features = self.features();
+        let levels = match (self.hardware().config.mode, translation.levels) {
+            (Mode::Scalable, Levels::Three) => false,
+            (Mode::Scalable, Levels::Four) => true,
+            (Mode::Scalable, Levels::Five) => features.five_levels,
+            (Mode::Legacy, levels) => features.second_stage >> width_code(levels) & 1 != 0,
+        };
         let root = translation.root.raw();
         if !levels || root & 0xfff != 0 || root >> PHYSICAL_BITS != 0 {
             return Err(Unsupported::AddressSize.into());
@@ -179,6 +190,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             if device.dead {
                 return Err(AttachError::Quarantined);
             }
+            if context.pasid.is_some() && self.hw.config.mode == Mode::Legacy {
+                return Err(Unsupported::Pasids.into());
+            }
             if let Some(pasid) = context.pasid
                 && (pasid.raw() == 0 || pasid.raw() >> device.pasid_bits != 0)
             {
@@ -221,24 +235,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         Ok(())
     }
 
-    /// Makes an address space's entries present; gives the number of their tags.
+    /// Makes an address space's entries present; gives the number of descriptors that make the unit look at them.
     fn install_entries(&mut self, key: AttachKey) -> Result<u64, AttachError> {
         let (index, space) = self.state.spaces.find(key).ok_or(AttachError::UnknownKey)?;
         if space.released {
             return Err(AttachError::Released);
         }
-        let features = &self.hw.features;
-        for (binding, device) in self.state.contexts_of(index) {
-            let domain = binding.tag(&self.hw.config).domain;
-            let entry = PasidEntry::new(&space.translation, domain, features.coherent_walks);
-            device.pasids.install(
-                binding.index(),
-                &entry,
-                &self.hw.barriers,
-                features.coherent,
-            );
-        }
-        Ok(self.count_tags(index))
+        self.write_entries(index, &space.translation);
+        Ok(self.count_fresh_flushes(index))
     }
 
     /// Ends the walks of an address space for good; it stays in the list. Gives the number of its tags.
@@ -252,13 +256,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let Some((index, _)) = self.state.spaces.find(key) else {
             return;
         };
-        for (binding, device) in self.state.contexts_of(index) {
-            device.pasids.clear(
-                binding.index(),
-                &self.hw.barriers,
-                self.hw.features.coherent,
-            );
-        }
+        self.empty_entries(index);
         for slot in &mut self.state.bindings {
             if slot.is_some_and(|binding| binding.space == index) {
                 *slot = None;

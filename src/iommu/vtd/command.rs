@@ -113,7 +113,13 @@ impl Command {
         Self::new(kind::CONTEXT_CACHE, granularity(1), 0)
     }
 
-    /// The cached context entry of one device (G = 3, FM = 0). In scalable mode entries carry no domain, and the field is 0.
+    /// The cached context entries of one domain (G = 2): legacy mode. Domain 0 stands for entries that were not present.
+    pub const fn context_cache_domain(did: DomainId) -> Self {
+        Self::new(kind::CONTEXT_CACHE, granularity(2) | domain(did), 0)
+    }
+
+    /// The cached context entry of one device (G = 3, FM = 0), where that carries no domain: in scalable mode, and in legacy mode one that
+    /// was not present. The field is 0.
     pub const fn context_cache_device(device: SourceId) -> Self {
         Self::new(
             kind::CONTEXT_CACHE,

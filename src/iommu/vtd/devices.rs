@@ -2,13 +2,13 @@
 
 use super::Vtd;
 use super::command::Command;
-use super::config::DeviceSetup;
+use super::config::{DeviceSetup, Mode};
+use super::context_entry::ContextEntry;
 use super::error::{AttachError, Unsupported};
 use super::features::Features;
 use super::ids::SourceId;
 use super::pasid_table::PasidTable;
 use super::queue::FENCE;
-use super::root_table::ContextEntry;
 use super::state::{Device, Locked};
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
 use crate::lock::RingLock;
@@ -36,11 +36,14 @@ where
         setup: DeviceSetup,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<(), AttachError> {
-        check_device(self.features(), &setup)?;
+        check_device(self.features(), self.hardware().config.mode, &setup)?;
         let id = setup.device;
         let device = Device {
             id,
-            pasids: PasidTable::new(setup.pasids, setup.pasid_bits, PHYSICAL_BITS)?,
+            pasids: match setup.pasids {
+                Some(region) => Some(PasidTable::new(region, setup.pasid_bits, PHYSICAL_BITS)?),
+                None => None,
+            },
             pasid_bits: setup.pasid_bits,
             tlb: setup.device_tlb,
             page_requests: setup.page_requests,
@@ -58,7 +61,7 @@ where
         .map_err(|halt| AttachError::halted(halt, None))
     }
 
-    /// Takes a device out of translation, and gives back the memory of its PASID table. Its accesses are refused afterwards.
+    /// Takes a device out of translation, and gives back the memory of its PASID table, if it has one. Its accesses are refused afterwards.
     ///
     /// # Errors
     /// [`AttachError::InUse`] while an address space is attached to one of its contexts; otherwise as for [`Self::add_device`], and it
@@ -67,13 +70,12 @@ where
         &self,
         id: SourceId,
         wait: &mut dyn FnMut() -> bool,
-    ) -> Result<DmaRegion, AttachError> {
+    ) -> Result<Option<DmaRegion>, AttachError> {
         let since = self.locked(|l| l.clear_device(id))?;
         self.run(wait, 5, &mut |l| {
             l.put(Command::context_cache_device(id));
             l.put_wait(FENCE);
-            l.put(Command::pasid_cache_all());
-            l.put_wait(FENCE);
+            l.put_pasid_cache();
             let all = Command::iotlb_all(l.hw.features.drain);
             l.put(all);
             0
@@ -83,14 +85,18 @@ where
     }
 }
 
-fn check_device(features: &Features, setup: &DeviceSetup) -> Result<(), AttachError> {
-    if setup.pasid_bits > features.pasid_bits.min(20) {
+fn check_device(features: &Features, mode: Mode, setup: &DeviceSetup) -> Result<(), AttachError> {
+    let (most, requests) = match mode {
+        Mode::Scalable => (features.pasid_bits.min(20), features.page_requests),
+        Mode::Legacy => (0, false),
+    };
+    if setup.pasid_bits > most || setup.pasids.is_some() != (mode == Mode::Scalable) {
         return Err(Unsupported::Pasids.into());
     }
     if setup.device_tlb.is_some() && !features.device_tlbs {
         return Err(Unsupported::DeviceTlb.into());
     }
-    if setup.page_requests && !features.page_requests {
+    if setup.page_requests && !requests {
         return Err(Unsupported::PageRequests.into());
     }
     Ok(())
@@ -106,16 +112,21 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         };
         device.since = self.state.ring.written();
         if !self.hw.features.coherent {
-            device.pasids.clean(&self.hw.barriers);
+            if let Some(table) = &device.pasids {
+                table.clean(&self.hw.barriers);
+            }
         }
-        let entry = ContextEntry::new(
-            device.pasids.phys(),
-            device.pasid_bits,
-            device.tlb.is_some(),
-            device.page_requests,
-        );
+        // Without a PASID table there is nothing to translate by until an address space is attached.
+        let entry = device.pasids.as_ref().map(|table| {
+            ContextEntry::scalable(
+                table.phys(),
+                device.pasid_bits,
+                device.tlb.is_some(),
+                device.page_requests,
+            )
+        });
         self.hw.barriers.publish_tables();
-        self.write_entry(device.id, entry)?;
+        self.write_entry(device.id, entry.unwrap_or(ContextEntry::ABSENT))?;
         if let Some(place) = self.state.devices.get_mut(slot) {
             *place = Some(device);
         }
@@ -138,7 +149,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     /// Gives the memory of a device whose entry is gone; not that of one added since another removal was faster.
-    fn take_device(&mut self, id: SourceId, since: u64) -> Result<DmaRegion, AttachError> {
+    fn take_device(&mut self, id: SourceId, since: u64) -> Result<Option<DmaRegion>, AttachError> {
         let slot = self.idle_device(id)?;
         if self.since(slot) != Some(since) {
             return Err(AttachError::UnknownDevice);
@@ -148,7 +159,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .devices
             .get_mut(slot)
             .and_then(Option::take)
-            .map(|device| device.pasids.into_region())
+            .map(|device| device.pasids.map(PasidTable::into_region))
             .ok_or(AttachError::UnknownDevice)
     }
 

@@ -2,6 +2,7 @@
 
 use super::Vtd;
 use super::command::WaitOptions;
+use super::config::Mode;
 use super::error::{AttachError, Unsupported};
 use super::queue::FENCE;
 use super::registers;
@@ -29,14 +30,15 @@ where
     /// a wait with FN, the IOTLB, the device TLBs, and a wait with PD.
     ///
     /// # Errors
-    /// [`AttachError::Unsupported`] without ECAP.PDS, [`AttachError::UnknownKey`], [`AttachError::RequestsLost`] where the queue has
+    /// [`AttachError::Unsupported`] without ECAP.PDS and in legacy mode, [`AttachError::UnknownKey`], [`AttachError::RequestsLost`] where the queue has
     /// overflowed (PRS.PRO): the kernel clears that and drains again; [`AttachError::Timeout`], [`AttachError::Failed`].
     pub fn drain_page_requests(
         &self,
         key: AttachKey,
         wait: &mut dyn FnMut() -> bool,
     ) -> Result<(), AttachError> {
-        if !self.features().page_request_drain {
+        let legacy = self.hardware().config.mode == Mode::Legacy;
+        if legacy || !self.features().page_request_drain {
             return Err(Unsupported::PageRequests.into());
         }
         let size = self.locked(|l| {

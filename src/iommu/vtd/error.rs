@@ -12,13 +12,15 @@ use core::fmt;
 pub enum Unsupported {
     /// Scalable mode with first-stage translation by PASID, or the register block is too short to hold a unit.
     FirstStage,
+    /// Second-stage translation.
+    SecondStage,
     /// Queued invalidation.
     QueuedInvalidation,
     /// A domain of that number.
     Domain,
     /// Device TLBs.
     DeviceTlb,
-    /// That many PASIDs.
+    /// That many PASIDs; in legacy mode any.
     Pasids,
     /// Page requests.
     PageRequests,
@@ -81,6 +83,7 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FirstStage => "first-stage translation by PASID is not supported",
+            Self::SecondStage => "second-stage translation is not supported",
             Self::QueuedInvalidation => "queued invalidation is not supported",
             Self::Domain => "a domain of that number is not supported",
             Self::DeviceTlb => "device TLBs are not supported",

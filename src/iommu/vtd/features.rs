@@ -15,6 +15,10 @@ pub struct Features {
     pub write_buffer: bool,
     /// Entries that are not present may be cached (CAP.CM).
     pub caching_mode: bool,
+    /// Second-stage tables of n + 2 levels for each bit n (CAP.SAGAW).
+    pub second_stage: u8,
+    /// Page-selective invalidation of a domain (CAP.PSI).
+    pub page_selective: bool,
     /// The largest address mask of a page-selective invalidation (CAP.MAMV); 0 without CAP.PSI.
     pub largest_mask: u8,
     /// Which accesses an IOTLB invalidation can drain (CAP.DRD, CAP.DWD).
@@ -63,6 +67,8 @@ impl Features {
             domain_bits: 4 + 2 * (cap & 7) as u8,
             write_buffer: cap >> 4 & 1 != 0,
             caching_mode: cap >> 7 & 1 != 0,
+            second_stage: (cap >> 8 & 0x1f) as u8,
+            page_selective: cap >> 39 & 1 != 0,
             largest_mask: if cap >> 39 & 1 != 0 { mamv } else { 0 },
             drain: Drain {
                 writes: cap >> 54 & 1 != 0,

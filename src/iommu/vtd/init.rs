@@ -1,7 +1,7 @@
 //! Bring-up and switching off (VT-d 6.5.2 and 11.4.4).
 
 use super::Vtd;
-use super::config::{Config, Memory};
+use super::config::{Config, Memory, Mode};
 use super::devices::PHYSICAL_BITS;
 use super::error::{InitError, Unsupported};
 use super::features::Features;
@@ -15,8 +15,8 @@ use crate::lock::RingLock;
 use crate::secondary::SecondaryError;
 
 const PAGE: usize = 0x1000;
-/// log2 of the 256-bit entries in one page.
-const PAGE_ENTRIES: u32 = 7;
+/// log2 of it.
+const PAGE_SHIFT: u32 = 12;
 
 /// What can be checked before anything is touched.
 pub(super) fn check(
@@ -25,8 +25,11 @@ pub(super) fn check(
     config: &Config,
 ) -> Result<(), InitError> {
     let first_stage = features.scalable && features.first_stage && features.pasids;
-    let lacking = if registers.len() < registers::BLOCK_LEN || !first_stage {
+    let legacy = config.mode == Mode::Legacy;
+    let lacking = if registers.len() < registers::BLOCK_LEN || !(first_stage || legacy) {
         Unsupported::FirstStage
+    } else if legacy && features.second_stage == 0 {
+        Unsupported::SecondStage
     } else if !features.queued_invalidation {
         Unsupported::QueuedInvalidation
     } else if config.domain.0 == 0 || u64::from(config.domain.0) >> features.domain_bits != 0 {
@@ -40,6 +43,7 @@ pub(super) fn check(
 /// Builds the tables and the queue in the caller's memory.
 pub(super) fn build<const S: usize, const P: usize>(
     memory: Memory,
+    mode: Mode,
 ) -> Result<State<S, P>, InitError> {
     let table = |region, bytes| Table::new(region, bytes, PAGE as u64, PHYSICAL_BITS);
     let pages = memory.queue.len() / PAGE;
@@ -47,13 +51,13 @@ pub(super) fn build<const S: usize, const P: usize>(
         .checked_ilog2()
         .ok_or(MemoryError::TooShort)?
         .min(registers::IQA_MOST_PAGES_LOG2.into());
-    let log2_entries = log2_pages + PAGE_ENTRIES;
+    let log2_entries = log2_pages + PAGE_SHIFT - mode.entry_shift();
     let entries = table(memory.queue, PAGE << log2_pages)?;
     let status = table(memory.status, 8 << log2_entries)?;
     let root = table(memory.root, PAGE)?;
     let count = memory.contexts.len() / PAGE;
     let contexts = table(memory.contexts, count * PAGE)?;
-    let tables = RootTable::new(root, contexts, count as u64);
+    let tables = RootTable::new(root, contexts, count as u64, mode);
     Ok(State::new(log2_entries, entries, status, tables))
 }
 
@@ -207,8 +211,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             tables.clean(&self.hw.barriers);
         }
         self.hw.barriers.publish_tables();
-        let root = tables.phys() | registers::RTADDR_SCALABLE;
-        self.hw.registers.write64(registers::RTADDR, root);
+        let kind = match self.hw.config.mode {
+            Mode::Scalable => registers::RTADDR_SCALABLE,
+            Mode::Legacy => 0,
+        };
+        self.hw
+            .registers
+            .write64(registers::RTADDR, tables.phys() | kind);
         self.command(Global::SET_ROOT_TABLE);
     }
 
@@ -218,8 +227,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.acknowledge(Faults::QUEUE | Faults::COMPLETION | Faults::TIME_OUT);
         let registers = &self.hw.registers;
         registers.write64(registers::IQT, 0);
-        let pages = (self.state.ring.usable() + 1).ilog2() - PAGE_ENTRIES;
-        let queue = self.state.entries.phys() | registers::IQA_WIDE | u64::from(pages);
+        let mode = self.hw.config.mode;
+        let width = match mode {
+            Mode::Scalable => registers::IQA_WIDE,
+            Mode::Legacy => 0,
+        };
+        let pages = (self.state.ring.usable() + 1).ilog2() + mode.entry_shift() - PAGE_SHIFT;
+        let queue = self.state.entries.phys() | width | u64::from(pages);
         registers.write64(registers::IQA, queue);
     }
 }

@@ -1,4 +1,5 @@
-//! Intel VT-d in scalable mode: devices that share a process's page table by PASID, told of its changes through the invalidation queue.
+//! Intel VT-d: devices that share a process's page table by PASID (scalable mode), or have a second-stage table of their own (legacy mode),
+//! told of its changes through the invalidation queue.
 //!
 //! # Use
 //! 1. [`Vtd::new`] with the register block of one remapping unit (DMAR DRHD), memory and a [`Config`]; [`Vtd::init`].
@@ -9,6 +10,11 @@
 //! In between the engine drives it as a [`SecondaryTlb`]: one shootdown is one submission with one doorbell and one wait descriptor,
 //! whatever the number of devices: `[PASID IOTLB.., device TLB.., wait]`. A unit invalidates a device TLB after the IOTLB invalidations
 //! before it; for one that does not, [`Config::wait_before_device_tlbs`] puts a fence between.
+//!
+//! [`Mode::Legacy`] is for units without scalable mode, and for kernels that translate devices by tables in the unit's own format. An address
+//! space is a domain there, its contexts have no PASID, and queue entries take 128 bits; all else is the same. With
+//! [`Features::caching_mode`](features::Features::caching_mode) the unit may keep that a page was *not* mapped: then the kernel flushes
+//! pages of such a table when it maps them, too.
 //!
 //! A fence is the position behind a wait descriptor, and reached when a wait there or later has written its status. The head of the
 //! queue says only what was fetched.
@@ -49,7 +55,7 @@
 //!     attach_in_engine: impl FnOnce(AttachKey),
 //!     wait: &mut dyn FnMut() -> bool,
 //! ) -> Result<AttachKey, AttachError> {
-//!     let setup = DeviceSetup { device, pasids, pasid_bits: 8, device_tlb: None, page_requests: false };
+//!     let setup = DeviceSetup { device, pasids: Some(pasids), pasid_bits: 8, device_tlb: None, page_requests: false };
 //!     vtd.add_device(setup, wait)?;
 //!     let key = vtd.reserve(&[Context { device, pasid: Some(pasid) }], process)?;
 //!     attach_in_engine(key);
@@ -61,6 +67,7 @@
 mod attach;
 pub mod command;
 pub mod config;
+mod context_entry;
 mod devices;
 mod drain;
 mod error;
@@ -74,14 +81,18 @@ pub mod registers;
 mod retry;
 mod root_table;
 mod seal;
+mod second_stage;
 pub mod span;
 mod state;
 mod submit;
+mod tag;
 mod wait;
 mod write_buffer;
 
 pub use super::memory::MemoryError;
-pub use config::{Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, TranslationConfig};
+pub use config::{
+    Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, Mode, TranslationConfig,
+};
 pub use error::{AttachError, InitError, Unsupported};
 pub use ids::{DomainId, Pasid, SourceId};
 pub use pasid_table::pasid_table_bytes;
@@ -137,11 +148,13 @@ where
         barriers: B,
         lock: L,
         memory: Memory,
-        config: Config,
+        mut config: Config,
     ) -> Result<Self, InitError> {
         let features = Features::discover(&registers);
         init::check(&registers, &features, &config)?;
-        let state = init::build(memory)?;
+        // Second-stage tables are the devices' own: none leads to a kernel table.
+        config.kernel_tables &= config.mode == Mode::Scalable;
+        let state = init::build(memory, config.mode)?;
         Ok(Self {
             hardware: Hardware {
                 registers,

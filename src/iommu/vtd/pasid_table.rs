@@ -64,7 +64,7 @@ impl PasidEntry {
         snooped: bool,
     ) -> Self {
         let (width, levels) = match translation.levels {
-            Levels::Four => (2, 0),
+            Levels::Three | Levels::Four => (2, 0),
             Levels::Five => (3, bits::FIVE_LEVELS),
         };
         let snooped = if snooped { bits::SNOOPED_WALKS } else { 0 };

@@ -7,14 +7,11 @@
 //! Nothing here waits. Everything runs under the ring lock and takes a bounded number of accesses.
 
 use super::command::{Command, WaitOptions};
-use super::registers::{self, WIDE_SHIFT};
+use super::registers;
 use super::state::Locked;
 use crate::address::PhysAddr;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
-
-/// Words of one descriptor.
-const WORDS: usize = 4;
 
 /// A wait that also holds back what follows it.
 pub(super) const FENCE: WaitOptions = WaitOptions {
@@ -106,17 +103,22 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Replaces the entry at a position that the unit does not read at the moment.
     pub(super) fn overwrite(&mut self, position: u64, command: Command) {
-        let at = WORDS * self.state.ring.slot(position) as usize;
-        for (offset, word) in command.words().into_iter().enumerate() {
+        let width = self.hw.config.mode.entry_words();
+        let at = width * self.state.ring.slot(position) as usize;
+        for (offset, word) in command.words().into_iter().take(width).enumerate() {
             self.state.entries.store(at + offset, word);
         }
     }
 
     /// The entry at a position, as far as it has not been written over.
     pub(super) fn entry(&self, position: u64) -> Command {
-        let at = WORDS * self.state.ring.slot(position) as usize;
-        let entries = &self.state.entries;
-        Command::from_words(core::array::from_fn(|offset| entries.load(at + offset)))
+        let width = self.hw.config.mode.entry_words();
+        let at = width * self.state.ring.slot(position) as usize;
+        let mut words = [0; 4];
+        for (offset, word) in words.iter_mut().take(width).enumerate() {
+            *word = self.state.entries.load(at + offset);
+        }
+        Command::from_words(words)
     }
 
     /// Orders written entries before the doorbell or restart that follows. The unit snoops its queue, whatever ECAP.C says of its
@@ -146,9 +148,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// Writes IQT: byte offset of the entry behind the last one published.
     pub(super) fn write_tail(&self) {
         let slot = self.state.ring.slot(self.state.ring.published());
-        self.hw
-            .registers
-            .write64(registers::IQT, slot << WIDE_SHIFT);
+        let tail = slot << self.hw.config.mode.entry_shift();
+        self.hw.registers.write64(registers::IQT, tail);
     }
 
     /// Sees whether the newest wait is complete, which is the only look that is needed while all goes well.
@@ -196,7 +197,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         // At most one slot less than the ring is outstanding, so that one position alone fits.
         let consumed = self.state.ring.consumed();
-        let ahead = (head >> WIDE_SHIFT).wrapping_sub(consumed) & self.state.ring.usable();
+        let slot = head >> self.hw.config.mode.entry_shift();
+        let ahead = slot.wrapping_sub(consumed) & self.state.ring.usable();
         Some(consumed + ahead)
     }
 

@@ -13,18 +13,19 @@
 //! [`Full`]: crate::secondary::Full
 
 use super::command::{Command, kind};
+use super::config::Mode;
+use super::context_entry::ContextEntry;
 use super::ids::SourceId;
 use super::queue::FENCE;
 use super::registers::{self, Faults, QueueError};
 use super::retry::{Recovery, Repeats, Step};
-use super::root_table::ContextEntry;
 use super::state::Locked;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
 /// How often the queue may stop at one position before it counts as stopped for good.
 const MOST_REPEATS: u32 = 8;
-/// Entries of [`Locked::put_everything`].
+/// The most entries of [`Locked::put_everything`].
 pub(super) const EVERYTHING: u64 = 5;
 
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
@@ -103,7 +104,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let refused = self.entry(position);
         let cover = match refused.kind() {
             kind::CONTEXT_CACHE => Command::context_cache_all(),
-            kind::PASID_CACHE => Command::pasid_cache_all(),
+            kind::PASID_CACHE if self.hw.config.mode == Mode::Scalable => {
+                Command::pasid_cache_all()
+            }
             kind::IOTLB | kind::PASID_IOTLB => Command::iotlb_all(self.hw.features.drain),
             kind::INTERRUPT_ENTRY_CACHE => Command::interrupt_entries_all(),
             kind => {
@@ -277,14 +280,21 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.state.completed >= latest
     }
 
-    /// [`EVERYTHING`] entries: all that the unit caches, each cache after those that could refill it (6.5.3.3).
+    /// At most [`EVERYTHING`] entries: all that the unit caches, each cache after those that could refill it (6.5.3.3).
     pub(super) fn put_everything(&mut self) {
         self.put(Command::context_cache_all());
         self.put_wait(FENCE);
-        self.put(Command::pasid_cache_all());
-        self.put_wait(FENCE);
+        self.put_pasid_cache();
         let all = Command::iotlb_all(self.hw.features.drain);
         self.put(all);
+    }
+
+    /// Two entries, or none in legacy mode: the PASID cache, and what holds back those that follow.
+    pub(super) fn put_pasid_cache(&mut self) {
+        if self.hw.config.mode == Mode::Scalable {
+            self.put(Command::pasid_cache_all());
+            self.put_wait(FENCE);
+        }
     }
 
     /// Submits at most that many entries and a fence, apart from whatever is open; gives the positions of the first and behind the last.

@@ -31,14 +31,16 @@ pub const PRS: usize = 0xdc;
 /// Bytes up to and including the page-request registers.
 pub const BLOCK_LEN: usize = 0xe0;
 
-/// RTADDR.TTM, bits 11:10: scalable mode.
+/// RTADDR.TTM, bits 11:10: scalable mode. 0 is legacy mode.
 pub const RTADDR_SCALABLE: u64 = 0b01 << 10;
-/// IQA.DW, bit 11: descriptors of 256 bits.
+/// IQA.DW, bit 11: descriptors of 256 bits; of 128 without.
 pub const IQA_WIDE: u64 = 1 << 11;
 /// IQA.QS, bits 2:0: the queue has `1 << QS` pages of 4 KiB.
 pub const IQA_MOST_PAGES_LOG2: u8 = 7;
 /// log2 of the bytes of one 256-bit descriptor.
 pub const WIDE_SHIFT: u32 = 5;
+/// log2 of the bytes of one 128-bit descriptor.
+pub const NARROW_SHIFT: u32 = 4;
 /// IQH.QH and IQT.QT, bits 18:4.
 pub const POSITION_MASK: u64 = 0x7_fff0;
 /// IQERCD.IQEI, bits 3:0.

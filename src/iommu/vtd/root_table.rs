@@ -1,51 +1,33 @@
-//! The root table and the scalable-mode context tables (VT-d 9.2 and 9.4; Linux `context_set_*`; QEMU `VTD_SM_CONTEXT_*`).
+//! The root table with the context tables (VT-d 9.1 to 9.4; Linux `iommu_context_addr`; QEMU `vtd_get_context_entry_from_root`).
 //!
-//! A root entry has two halves, one for functions 0 to 127 of a bus and one for the others; each leads to a table of 128 context entries
-//! of 32 bytes.
+//! In scalable mode a root entry has two halves, one for functions 0 to 127 of a bus and one for the others; each leads to a table of 128
+//! context entries of 32 bytes. In legacy mode its first half leads to 256 entries of 16 bytes, and the second is reserved.
 
+use super::config::Mode;
+use super::context_entry::ContextEntry;
 use super::ids::SourceId;
 use crate::dma::DmaBarriers;
 use crate::iommu::memory::Table;
 
 /// Words of one page.
 const PAGE_WORDS: u64 = 512;
-/// Words of one context entry.
-const ENTRY_WORDS: u64 = 4;
 const PRESENT: u64 = 1 << 0;
 const ADDRESS: u64 = !0xfff;
 
-/// The words of a context entry that are not zero. The second would hold RID_PASID, which stays 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ContextEntry(u64);
+/// The word of the root table that leads to a device's context table.
+fn root_word(mode: Mode, device: SourceId) -> usize {
+    usize::from(match mode {
+        Mode::Scalable => device.0 >> 7,
+        Mode::Legacy => device.0 >> 8 << 1,
+    })
+}
 
-impl ContextEntry {
-    /// No access at all, translated ones included.
-    pub(super) const ABSENT: Self = Self(0);
-
-    /// Translates by this PASID table.
-    pub(super) const fn new(
-        directory: u64,
-        pasid_bits: u8,
-        device_tlb: bool,
-        page_requests: bool,
-    ) -> Self {
-        const DEVICE_TLB: u64 = 1 << 2;
-        const PASIDS: u64 = 1 << 3;
-        const PAGE_REQUESTS: u64 = 1 << 4;
-        // PDTS, bits 11:9: the directory has `1 << (PDTS + 7)` entries, each for 64 PASIDs.
-        let size = pasid_bits.saturating_sub(13) as u64;
-        let mut word = directory | size << 9 | PRESENT;
-        if device_tlb {
-            word |= DEVICE_TLB;
-        }
-        if pasid_bits > 0 {
-            word |= PASIDS;
-        }
-        if page_requests {
-            word |= PAGE_REQUESTS;
-        }
-        Self(word)
-    }
+/// The word of its context table at which its entry begins.
+fn entry_word(mode: Mode, device: SourceId) -> u64 {
+    u64::from(match mode {
+        Mode::Scalable => (device.0 & 0x7f) << 2,
+        Mode::Legacy => (device.0 & 0xff) << 1,
+    })
 }
 
 /// The root table with the pages for context tables.
@@ -53,16 +35,18 @@ impl ContextEntry {
 pub(super) struct RootTable {
     root: Table,
     pages: Table,
+    mode: Mode,
     /// How many pages there are, and how many hold a context table.
     count: u64,
     used: u64,
 }
 
 impl RootTable {
-    pub(super) fn new(root: Table, pages: Table, count: u64) -> Self {
+    pub(super) fn new(root: Table, pages: Table, count: u64, mode: Mode) -> Self {
         Self {
             root,
             pages,
+            mode,
             count,
             used: 0,
         }
@@ -86,40 +70,81 @@ impl RootTable {
         barriers: &impl DmaBarriers,
         coherent: bool,
     ) -> Option<()> {
-        let page = self.page_of(device, barriers, coherent)?;
-        let at = (page * PAGE_WORDS + u64::from(device.0 & 0x7f) * ENTRY_WORDS) as usize;
-        // One word alone is ever other than zero, so that no half-written entry can be read.
-        self.pages.store(at, entry.0);
-        if !coherent {
-            self.pages.clean(barriers, at..at + ENTRY_WORDS as usize);
+        if self.place_of(device).is_none() {
+            self.add_page(device, barriers, coherent)?;
         }
-        barriers.publish_tables();
+        self.set(device, entry, barriers, coherent);
         Some(())
     }
 
-    /// The page of a device's half bus: one that has none gets the next.
-    fn page_of(
+    /// As [`Self::write`] for a device whose page is there; nothing otherwise.
+    pub(super) fn set(
+        &self,
+        device: SourceId,
+        entry: ContextEntry,
+        barriers: &impl DmaBarriers,
+        coherent: bool,
+    ) {
+        let Some(at) = self.place_of(device) else {
+            return;
+        };
+        let (first, second) = ((at, entry.first), (at + 1, entry.second));
+        // The word with P is the last to appear and the first to go, so that no half-written entry can be read.
+        let order = if entry.is_present() {
+            [second, first]
+        } else {
+            [first, second]
+        };
+        for (word, value) in order {
+            self.pages.store(word, value);
+            if !coherent {
+                self.pages.clean(barriers, word..word + 1);
+            }
+            barriers.publish_tables();
+        }
+    }
+
+    /// Clears P of a device's entry, where that is present. Idempotent.
+    pub(super) fn silence(&self, device: SourceId, barriers: &impl DmaBarriers, coherent: bool) {
+        let Some(at) = self.place_of(device) else {
+            return;
+        };
+        let entry = ContextEntry {
+            first: self.pages.load(at),
+            second: self.pages.load(at + 1),
+        };
+        if entry.is_present() {
+            self.set(device, entry.silenced(), barriers, coherent);
+        }
+    }
+
+    /// The word of the pages at which a device's entry begins; `None` where there is no table for it.
+    fn place_of(&self, device: SourceId) -> Option<usize> {
+        let root = self.root.load(root_word(self.mode, device));
+        if root & PRESENT == 0 {
+            return None;
+        }
+        let page = ((root & ADDRESS) - self.pages.phys()) >> 12;
+        Some((page * PAGE_WORDS + entry_word(self.mode, device)) as usize)
+    }
+
+    /// Gives a device's part of a bus the next page.
+    fn add_page(
         &mut self,
         device: SourceId,
         barriers: &impl DmaBarriers,
         coherent: bool,
-    ) -> Option<u64> {
-        // Two words for each bus: functions 0 to 127, and the others.
-        let half = usize::from(device.0 >> 7);
-        let present = self.root.load(half);
-        if present & PRESENT != 0 {
-            return Some(((present & ADDRESS) - self.pages.phys()) >> 12);
-        }
+    ) -> Option<()> {
         if self.used == self.count {
             return None;
         }
-        let page = self.used;
+        let root = root_word(self.mode, device);
+        let page = self.pages.phys() + (self.used << 12);
         self.used += 1;
-        self.root
-            .store(half, (self.pages.phys() + (page << 12)) | PRESENT);
+        self.root.store(root, page | PRESENT);
         if !coherent {
-            self.root.clean(barriers, half..half + 1);
+            self.root.clean(barriers, root..root + 1);
         }
-        Some(page)
+        Some(())
     }
 }

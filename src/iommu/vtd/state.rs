@@ -8,6 +8,7 @@ use super::pasid_table::PasidTable;
 use super::registers::Global;
 use super::retry::{Recovery, Repeats};
 use super::root_table::RootTable;
+use super::tag::Tag;
 use crate::cost::Cost;
 use crate::iommu::memory::Table;
 use crate::iommu::pending::Pending;
@@ -40,13 +41,6 @@ pub(super) struct Binding {
     pub(super) pasid: Option<Pasid>,
 }
 
-/// What the unit tags cached entries with. One tag must never stand for two page tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    pub(super) domain: DomainId,
-    pub(super) pasid: Pasid,
-}
-
 impl Binding {
     /// A PASID has one address space in all devices of a unit and shares the configured domain; requests without one all use entry 0
     /// of their table, and so need a domain for each address space.
@@ -73,7 +67,8 @@ impl Binding {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) id: SourceId,
-    pub(super) pasids: PasidTable,
+    /// None in legacy mode.
+    pub(super) pasids: Option<PasidTable>,
     pub(super) pasid_bits: u8,
     pub(super) tlb: Option<DeviceTlb>,
     pub(super) page_requests: bool,

@@ -1,11 +1,12 @@
 //! One shootdown's part: what is queued.
 
 use super::command::{Command, DeviceTarget};
-use super::config::DeviceTlb;
+use super::config::{DeviceTlb, Mode};
 use super::ids::SourceId;
 use super::queue::FENCE;
 use super::span::{Block, Blocks};
-use super::state::{Binding, Device, Locked, Tag};
+use super::state::{Binding, Device, Locked};
+use super::tag::Tag;
 use crate::address::FlushRange;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::flush::{Depth, Flush};
@@ -13,7 +14,7 @@ use crate::secondary::{AttachKey, Full, Invalidation};
 
 /// The unit's own part of an invalidation, for each tag.
 #[derive(Clone, Copy)]
-enum Plan {
+pub(super) enum Plan {
     Whole,
     Pages(Blocks, Depth),
 }
@@ -69,8 +70,11 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// What to invalidate in the unit's TLB, and how often the request had to be widened for it.
     fn plan(&self, flush: &Flush) -> (Plan, u32) {
+        // CAP.PSI is of second stages.
+        let by_page = self.hw.config.mode == Mode::Scalable || self.hw.features.page_selective;
         match flush.range() {
             FlushRange::All => (Plan::Whole, 0),
+            FlushRange::Pages(_) if !by_page => (Plan::Whole, 1),
             FlushRange::Pages(pages) => {
                 match Blocks::for_iotlb(pages, self.hw.features.largest_mask) {
                     Some(blocks) => (Plan::Pages(blocks, flush.depth()), 0),
@@ -110,43 +114,30 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         Ok(())
     }
 
-    /// Clears P in every entry of an address space. No device begins a walk of it once the PASID cache is invalidated.
+    /// Clears P in every entry of an address space. No device begins a walk of it once the cache of those entries is invalidated.
     pub(super) fn silence(&mut self, index: usize) {
-        for (binding, device) in self.state.contexts_of(index) {
-            device.pasids.silence(
-                binding.index(),
-                &self.hw.barriers,
-                self.hw.features.coherent,
-            );
-        }
+        self.silence_entries(index);
         if let Some(space) = self.state.spaces.get_mut(index) {
             space.released = true;
         }
     }
 
-    /// `2 * tags + 1` entries: the PASID cache, and after that, because it could refill it, the IOTLB (6.5.3.3).
+    /// `2 * tags + 1` entries: the PASID cache or the context cache, and after that, because it could refill it, the IOTLB (6.5.3.3).
     pub(super) fn put_tag_flushes(&mut self, space: usize) {
-        self.put_each_tag(space, |tag| {
-            Command::pasid_cache_pasid(tag.domain, tag.pasid)
-        });
+        let mode = self.hw.config.mode;
+        self.put_each_tag(space, |tag| tag.entries(mode));
         self.put_wait(FENCE);
         self.put_iotlb(space, &Plan::Whole);
     }
 
-    fn put_iotlb(&mut self, space: usize, plan: &Plan) {
+    pub(super) fn put_iotlb(&mut self, space: usize, plan: &Plan) {
+        let features = self.hw.features;
+        let mode = self.hw.config.mode;
         match plan {
-            Plan::Whole => {
-                self.put_each_tag(space, |tag| Command::pasid_iotlb_all(tag.domain, tag.pasid));
-            }
+            Plan::Whole => self.put_each_tag(space, |tag| tag.whole(mode, &features)),
             Plan::Pages(blocks, depth) => {
-                let most = self.hw.features.largest_mask;
                 for block in blocks.as_slice() {
-                    self.put_each_tag(space, |tag| {
-                        let (domain, pasid) = (tag.domain, tag.pasid);
-                        // The plan holds no larger block; everything covers one as well.
-                        Command::pasid_iotlb_pages(domain, pasid, *block, *depth, most)
-                            .unwrap_or(Command::pasid_iotlb_all(domain, pasid))
-                    });
+                    self.put_each_tag(space, |tag| tag.pages(mode, &features, *block, *depth));
                 }
             }
         }
@@ -203,7 +194,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    fn binding(&self, slot: usize) -> Option<(Binding, &Device)> {
+    pub(super) fn binding(&self, slot: usize) -> Option<(Binding, &Device)> {
         let binding = self.state.bindings.get(slot).copied()??;
         Some((binding, self.state.devices.get(binding.device)?.as_ref()?))
     }

@@ -49,7 +49,7 @@ impl<A: Arch> Iommu<A> {
             .map_err(Broken::set_up)?;
         let setup = DeviceSetup {
             device: SourceId(DEVICE),
-            pasids,
+            pasids: Some(pasids),
             pasid_bits: PASID_BITS,
             device_tlb: None,
             page_requests: false,
