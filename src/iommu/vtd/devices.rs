@@ -111,10 +111,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return Err(AttachError::NoSlot);
         };
         device.since = self.state.ring.written();
-        if !self.hw.features.coherent {
-            if let Some(table) = &device.pasids {
-                table.clean(&self.hw.barriers);
-            }
+        if let Some(table) = &device.pasids
+            && !self.hw.features.coherent
+        {
+            table.clean(&self.hw.barriers);
         }
         // Without a PASID table there is nothing to translate by until an address space is attached.
         let entry = device.pasids.as_ref().map(|table| {
