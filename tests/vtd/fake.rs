@@ -166,7 +166,7 @@ impl Inner {
                 if self.registers[GSTS / 4] & QIE != 0 && !std::mem::take(&mut self.ordered) {
                     self.broken.push("a doorbell without a barrier".into());
                 }
-                if value % self.width() != 0 || value >= self.size() {
+                if !value.is_multiple_of(self.width()) || value >= self.size() {
                     self.broken.push(format!("a tail at {value:#x}"));
                 }
                 self.set(IQT, value);
