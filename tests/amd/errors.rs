@@ -463,3 +463,27 @@ fn promise_04_a_log_that_does_not_run_yet_hides_no_silent_device() {
     assert_eq!(finish(&bench, &mut fence), Poll::Ready(SILENT));
     bench.fake.assert_rules_kept();
 }
+
+/// After a restart the entries from the first unproven one on are read again, whatever a store from before the halt says by then.
+#[test]
+fn promise_05_a_halt_among_entries_that_are_done_again_is_survived() {
+    let bench = Bench::new(FEATURES, Config::new(CAPABILITY), memory());
+    bench.add_host_device(0x12, None);
+    bench.add_device(0x11, Some(32));
+    let leaving = bench.attach_host(&[0x12]);
+    let staying = bench.attach(&[(0x11, 2)]);
+    bench.fake.pace(Pace::Stalled);
+    let mut cost = Cost::ZERO;
+    bench.iommu.release(leaving, &mut cost).unwrap();
+    let mut ended = bench.iommu.seal(&mut cost);
+    let mut flushed = start(&bench, staying, 1);
+    // Within one look: the end's first stage with its wait, then the halt.
+    bench.fake.inner().illegal = vec![(3, 1)];
+    bench.fake.pace(Pace::AtRead(3));
+    assert_eq!(bench.iommu.poll(&mut flushed, &mut cost), Poll::Pending);
+    // The first of them is refused when it comes again.
+    bench.fake.inner().illegal = vec![(2, 1)];
+    assert_eq!(finish(&bench, &mut flushed), Poll::Ready(Ok(())));
+    assert_eq!(finish(&bench, &mut ended), Poll::Ready(Ok(())));
+    bench.fake.assert_rules_kept();
+}

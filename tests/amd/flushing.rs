@@ -252,3 +252,24 @@ fn promise_09_upgrades_are_told_unless_the_kernel_vouches_for_the_hardware() {
     let bench = Bench::new(FEATURES, config, memory());
     assert_eq!(bench.iommu.needs(), Needs::empty());
 }
+
+/// What one CPU has queued another may seal: the fence of the first waits for its second stage all the same.
+#[test]
+fn promise_03_a_second_stage_that_somebody_else_sealed_is_waited_for() {
+    let bench = Bench::usual();
+    bench.add_device(0x10, Some(32));
+    bench.add_device(0x11, None);
+    let with = bench.attach(&[(0x10, 1)]);
+    let without = bench.attach(&[(0x11, 2)]);
+    bench.fake.pace(Pace::Stalled);
+    let mut cost = Cost::ZERO;
+    let page = |key| space(key, pages(0x1000, 0x2000));
+    bench.iommu.queue(&page(with), &mut cost).unwrap();
+    let _theirs = bench.iommu.seal(&mut cost);
+    bench.iommu.queue(&page(without), &mut cost).unwrap();
+    let mut mine = bench.iommu.seal(&mut cost);
+    bench.fake.run(4);
+    assert_eq!(bench.iommu.poll(&mut mine, &mut cost), Poll::Pending);
+    bench.fake.run(2);
+    assert_eq!(bench.iommu.poll(&mut mine, &mut cost), Poll::Ready(Ok(())));
+}

@@ -58,6 +58,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.stop();
             return;
         }
+        self.state.replaying = self.state.replaying.max(position);
         self.start_at_first_unproven();
         self.state.halts.cause = None;
         self.state.halts.patience = 0;

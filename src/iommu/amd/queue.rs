@@ -136,10 +136,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Sees what is complete: the position that was stored last.
     ///
-    /// Positions are 64 bits wide and only grow; one that lies behind what is known, or beyond what was handed over, changes nothing.
+    /// Positions are 64 bits wide and only grow; one that lies behind what is known, or beyond what was handed over, changes nothing. Nor
+    /// does one that may have been stored before a restart: the entries before it are being read again, and must not be written over.
     pub(super) fn refresh(&mut self) {
         let stored = self.state.completion.load(0);
-        self.state.ring.observe(stored, 1 << 63);
+        if stored > self.state.replaying {
+            self.state.ring.observe(stored, 1 << 63);
+        }
         let first_stage = self.state.ring.consumed() >= self.state.sealed;
         if first_stage && self.state.batch.is_none() && self.state.deferred.len() == 0 {
             self.state.unproven = 0;

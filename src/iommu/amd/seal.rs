@@ -21,7 +21,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return self.last_fence();
         }
         let fence = self.put_wait();
-        let second = self.state.deferred.is_open();
+        // Not this seal's alone: what the caller left for the second stage may have been sealed by somebody else.
+        let second = self.state.deferred.len() > 0 || self.state.batch.is_some();
         let devices = self.state.deferred.seal(fence, device_bit);
         self.state.open_from = None;
         self.state.sealed = fence;

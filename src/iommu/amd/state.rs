@@ -114,6 +114,8 @@ pub(super) struct State<const SLOTS: usize, const PENDING: usize> {
     pub(super) bindings: [Option<Binding>; SLOTS],
     pub(super) devices: [Option<Device>; SLOTS],
     pub(super) halts: Halts,
+    /// What stands before this position is done again since the last restart.
+    pub(super) replaying: u64,
     /// Why nothing is submitted any more, or not before the bring-up.
     pub(super) stopped: Option<SecondaryError>,
     pub(super) phase: Phase,
@@ -152,6 +154,7 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
             bindings: [None; SLOTS],
             devices: core::array::from_fn(|_| None),
             halts: Halts::default(),
+            replaying: 0,
             stopped: Some(SecondaryError::QueueStopped),
             phase: Phase::Off,
         }
@@ -166,6 +169,7 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         self.deferred = Deferred::new();
         self.batch = None;
         self.halts = Halts::default();
+        self.replaying = 0;
         self.log = LogState::Runs;
     }
 
