@@ -11,6 +11,7 @@ use core::fmt;
 
 pub mod aarch64;
 mod bitmap;
+pub mod powerpc;
 pub mod x86_64;
 
 cfg_if::cfg_if! {

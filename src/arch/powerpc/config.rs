@@ -1,0 +1,108 @@
+//! What the kernel has decided about its translation tables and about flushing.
+
+use super::hypervisor::Hypervisor;
+use super::isa::Isa;
+use crate::address::PageSize;
+use core::fmt;
+
+/// The largest PID that ISA 3.0 and 3.1 have room for.
+pub(super) const MAX_PID_BITS: u32 = 20;
+
+/// How the kernel may invalidate on other CPUs.
+#[derive(Clone, Copy)]
+pub(super) enum Privilege {
+    /// MSR.HV = 1.
+    Hypervisor,
+    /// A guest with LPCR.GTSE = 1.
+    Guest,
+    /// A guest with LPCR.GTSE = 0: `tlbiel` is its own, everything else the hypervisor's.
+    WithoutTlbie(&'static dyn Hypervisor),
+}
+
+impl fmt::Debug for Privilege {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hypervisor => "Hypervisor",
+            Self::Guest => "Guest",
+            Self::WithoutTlbie(_) => "WithoutTlbie",
+        })
+    }
+}
+
+/// The kernel's choices. They hold for all CPUs and do not change while the engine runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    privilege: Privilege,
+    base_page: PageSize,
+    pid_bits: u32,
+    isa: Option<Isa>,
+    ceilings: Ceilings,
+}
+
+/// The largest number of pages that are invalidated one by one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ceilings {
+    pub(super) broadcast: u64,
+    pub(super) local: u64,
+}
+
+impl Config {
+    /// A kernel that is the hypervisor, or has the machine to itself: MSR.HV = 1, its own mappings under LPID 0 and PID 0.
+    pub const fn hypervisor() -> Self {
+        Self::with(Privilege::Hypervisor)
+    }
+
+    /// A guest that may broadcast: LPCR.GTSE = 1, which it asked for when it registered its process table.
+    pub const fn guest() -> Self {
+        Self::with(Privilege::Guest)
+    }
+
+    /// A guest that may not (LPCR.GTSE = 0): what other CPUs hold is invalidated by the hypervisor.
+    pub const fn guest_without_tlbie(hypervisor: &'static dyn Hypervisor) -> Self {
+        Self::with(Privilege::WithoutTlbie(hypervisor))
+    }
+
+    /// Pages of 4 KiB, PIDs of 20 bits, an ISA level as the PVR says, a flush by PID beyond 33 pages everywhere and 256 here.
+    const fn with(privilege: Privilege) -> Self {
+        Self {
+            privilege,
+            base_page: PageSize::KIB_4,
+            pid_bits: MAX_PID_BITS,
+            isa: None,
+            ceilings: Ceilings {
+                broadcast: 33,
+                local: 256,
+            },
+        }
+    }
+
+    /// The last level of the tables maps pages of 64 KiB.
+    pub const fn base_page_64k(mut self) -> Self {
+        self.base_page = PageSize::KIB_64;
+        self
+    }
+
+    /// How many bits a PID has, 1 to 20: `ibm,mmu-pid-bits` of the device tree, or fewer.
+    pub const fn pid_bits(mut self, bits: u32) -> Self {
+        self.pid_bits = match bits {
+            0 => 1,
+            1..=MAX_PID_BITS => bits,
+            _ => MAX_PID_BITS,
+        };
+        self
+    }
+
+    /// The level that the CPUs really offer, where the PVR does not tell it: a guest in a compatibility mode, a CPU newer than
+    /// this crate.
+    pub const fn isa(mut self, isa: Isa) -> Self {
+        self.isa = Some(isa);
+        self
+    }
+
+    /// The largest numbers of pages that are invalidated one by one, by broadcast and on this CPU alone; more are a flush by PID.
+    /// The defaults, 33 and 256, are Linux'.
+    pub const fn ceilings(mut self, broadcast: u64, local: u64) -> Self {
+        self.ceilings = Ceilings { broadcast, local };
+        self
+    }
+}
