@@ -115,6 +115,8 @@ pub enum RangeError {
     Wraps,
     /// An address is not one that this machine can translate, or the range crosses the hole between two halves.
     NonCanonical,
+    /// The promised leaf size is none that an entry of this machine can have.
+    UnsupportedSize,
 }
 
 impl fmt::Display for RangeError {
@@ -123,6 +125,7 @@ impl fmt::Display for RangeError {
             Self::Empty => "the range is empty",
             Self::Wraps => "the range wraps around the end of the address space",
             Self::NonCanonical => "the range holds addresses that this machine cannot translate",
+            Self::UnsupportedSize => "no entry of this machine has the promised size",
         })
     }
 }

@@ -87,6 +87,13 @@ impl Flush {
         }
     }
 
+    /// The size that the caller has promised of every changed leaf entry, whether tables are concerned or not.
+    ///
+    /// Not for level hints: see [`known_leaf_size`](Self::known_leaf_size).
+    pub const fn promised_leaf_size(&self) -> Option<PageSize> {
+        self.leaf_size
+    }
+
     /// A description that covers both: page < range < whole space, and the weaker of the promises.
     pub fn merge(&self, other: &Self) -> Self {
         let range = self.range.hull(&other.range);

@@ -6,6 +6,7 @@ mod secondaries;
 pub use frames::{FrameSink, Frames, Held, Item, StorageFull};
 pub(crate) use secondaries::{Task, Waits};
 
+use crate::arch::Issued;
 use crate::attachment::Slots;
 use crate::cost::Cost;
 use crate::cpu_set::CpuSet;
@@ -27,6 +28,8 @@ pub(crate) struct Outstanding<'e, P: Platform, const WORDS: usize> {
     pub(crate) posted: Option<Posted>,
     /// Targets that have not acknowledged.
     pub(crate) cpus: CpuSet<WORDS>,
+    /// A flush that was issued and is not known to be complete on the other CPUs.
+    pub(crate) unproven: Option<Issued>,
     /// The space whose identifier is given back on completion.
     pub(crate) retiring: Option<&'e AddressSpace<P::Arch, WORDS>>,
     pub(crate) deadline: Deadline,
@@ -54,11 +57,12 @@ impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
     fn poll(&mut self) -> Poll<Result<(), Incomplete<WORDS>>> {
         self.engine.serve_mailbox();
         self.poll_cpus();
+        self.issue_again();
         if let Some(slots) = self.slots {
             self.engine
                 .in_callback(|| self.waits.poll(slots, &mut self.cost));
         }
-        if !self.cpus.is_empty() || self.waits.is_pending() {
+        if !self.cpus.is_empty() || self.unproven.is_some() || self.waits.is_pending() {
             return Poll::Pending;
         }
         match self.waits.error() {
@@ -74,9 +78,20 @@ impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
             .retain(|target| !engine.has_answered(posted, self.nmi, target));
     }
 
+    /// Where somebody else invalidates on the CPUs' behalf and has not done so, it is asked once more.
+    fn issue_again(&mut self) {
+        if let Some(issued) = self.unproven {
+            self.unproven = self.engine.issue_pinned(issued, &mut self.cost);
+        }
+    }
+
     fn incomplete(&self) -> Incomplete<WORDS> {
+        let cpus = match self.unproven {
+            Some(_) => self.engine.online_cpus(),
+            None => self.cpus,
+        };
         Incomplete {
-            cpus: self.cpus,
+            cpus,
             secondaries: self.waits.unfinished(),
             error: self.waits.error(),
         }

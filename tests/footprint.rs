@@ -2,7 +2,9 @@
 
 use tlb_shootdown::address::{PageRange, RangeError};
 use tlb_shootdown::arch::x86_64::X86_64;
-use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{
+    Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
+};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
@@ -42,7 +44,15 @@ unsafe impl Arch for Nothing {
 
     fn flush_tlb_all(&self, _: Reach, _: &mut Cost) {}
 
-    fn complete(&self, _: Half, _: Reach, _: &mut Cost) {}
+    fn complete_local(&self, _: impl IntoIterator<Item = Issued>, _: &mut Cost) {}
+
+    fn complete_broadcast(
+        &self,
+        _: impl IntoIterator<Item = Issued>,
+        _: &mut Cost,
+    ) -> Result<(), Unproven> {
+        Ok(())
+    }
 
     fn activate(
         &self,

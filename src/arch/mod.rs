@@ -53,8 +53,12 @@ pub enum Half {
 pub struct Entries {
     /// Leaf entries alone, or walk caches as well.
     pub depth: Depth,
-    /// The size of every leaf entry concerned; `None` where it is unknown, which is always right.
+    /// The size of every leaf entry concerned, for level hints; `None` where it is unknown or tables are concerned, which is always
+    /// right.
     pub leaf_size: Option<PageSize>,
+    /// The size that the caller has promised of every leaf entry, whether tables are concerned or not. For architectures that invalidate
+    /// leaf entries and tables by instructions of their own.
+    pub promised_size: Option<PageSize>,
 }
 
 impl From<&Flush> for Entries {
@@ -62,6 +66,7 @@ impl From<&Flush> for Entries {
         Self {
             depth: flush.depth(),
             leaf_size: flush.known_leaf_size(),
+            promised_size: flush.promised_leaf_size(),
         }
     }
 }
@@ -108,6 +113,35 @@ pub struct Change {
     pub flush: Flush,
 }
 
+/// One flush as it was issued: what a completion may have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Issued {
+    /// Of user mappings under this identifier.
+    User(HardwareId, Flush),
+    /// Of kernel mappings; where it covers all, of everything there is.
+    Kernel(Flush),
+}
+
+impl Issued {
+    /// Everything there is.
+    pub const EVERYTHING: Self = Self::Kernel(Flush::all());
+
+    /// Which half it concerns.
+    pub const fn half(&self) -> Half {
+        match self {
+            Self::User(..) => Half::User,
+            Self::Kernel(_) => Half::Kernel,
+        }
+    }
+}
+
+/// What was issued is not known to be complete on the other CPUs: whoever carries it out on their behalf has not done so. Issued
+/// again, it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Unproven;
+
 /// Why an address space could not be given an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -139,6 +173,8 @@ pub enum JoinError {
     UnknownCpu,
     /// The CPU lacks a feature that the others already rely on, named here as its architecture names it. It must not run.
     MissingFeature(&'static str),
+    /// The crate does not know this CPU, named by its version as the architecture codes it, and so not what it needs.
+    UnsupportedCpu(u32),
 }
 
 impl fmt::Display for JoinError {
@@ -146,6 +182,9 @@ impl fmt::Display for JoinError {
         match self {
             Self::UnknownCpu => f.write_str("the CPU is beyond the capacity of the per-CPU tables"),
             Self::MissingFeature(name) => write!(f, "the CPU lacks {name}, which is in use"),
+            Self::UnsupportedCpu(version) => {
+                write!(f, "CPUs of version {version:#x} are not known")
+            }
         }
     }
 }
@@ -155,14 +194,15 @@ impl core::error::Error for JoinError {}
 /// One CPU architecture.
 ///
 /// The engine decides *what* is flushed and *who* must answer; this trait is *how*. Its methods issue instructions and
-/// return; only [`complete`](Self::complete) waits. Between the first issue and `complete` the caller stays on its CPU.
+/// return; only completions wait. Between the first issue and its completion the caller stays on its CPU.
 ///
 /// # Implementation safety
 /// Memory is freed on this trait's word, so implementors promise:
 /// * After [`store_barrier`](Self::store_barrier), every earlier store of this CPU is visible to the table walkers of every
 ///   CPU that `reach` names, and later loads of this CPU are not satisfied before that.
-/// * After `complete`, every entry that the operations issued since the last `complete` cover is gone from every CPU that
-///   their `reach` names, and no access through such an entry is still under way there.
+/// * After [`complete_local`](Self::complete_local), every entry that the local operations issued since the last completion cover is
+///   gone from this CPU, and no access through such an entry is still under way there; after
+///   [`complete_broadcast`](Self::complete_broadcast) has returned `Ok`, the same holds of the broadcast ones and every CPU.
 /// * An operation covers at least what it is asked to cover. Where the architecture does not broadcast, `Reach::Broadcast`
 ///   is never passed.
 ///
@@ -201,6 +241,34 @@ pub unsafe trait Arch: Sync {
         Presence::Running
     }
 
+    /// Whether the CPU, a member of the space, holds nothing of it: it can be taken out of the set, provided that it still says so
+    /// afterwards.
+    fn holds_nothing(&self, cpu: CpuId, space: SpaceId, id: HardwareId) -> bool {
+        self.presence(cpu, space, id) == Presence::Elsewhere
+    }
+
+    /// Whether members of the space may have let go of it since they were asked, so that it is worth looking at each of them.
+    fn may_have_let_go(&self, space: &Self::Space) -> bool {
+        let _ = space;
+        false
+    }
+
+    /// A flush was broadcast. `idle`: this CPU runs the space and no other does. True where those others are to be asked to let go
+    /// of it, so that later flushes can stay local; the flush at hand does not wait for them.
+    fn asks_to_let_go(&self, space: &Self::Space, idle: bool) -> bool {
+        let _ = (space, idle);
+        false
+    }
+
+    /// Checks that an entry can have this size.
+    ///
+    /// # Errors
+    /// [`RangeError::UnsupportedSize`].
+    fn check_leaf_size(&self, size: PageSize) -> Result<(), RangeError> {
+        let _ = size;
+        Ok(())
+    }
+
     /// Checks that the addresses can be translated by this machine, all of them in the same half.
     ///
     /// # Errors
@@ -209,6 +277,11 @@ pub unsafe trait Arch: Sync {
 
     /// Makes earlier page-table stores visible to every walker that `reach` names.
     fn store_barrier(&self, reach: Reach, cost: &mut Cost);
+
+    /// Makes it visible that this CPU joins a space before the CPU's first walk of it, and orders later loads after that.
+    fn membership_barrier(&self, cost: &mut Cost) {
+        self.store_barrier(Reach::Broadcast, cost);
+    }
 
     /// The identifier that the space's entries carry now. Read after [`store_barrier`](Self::store_barrier): an identifier given
     /// later is clean, and walks made under it see the new entries. `None` where the space has never run.
@@ -239,8 +312,38 @@ pub unsafe trait Arch: Sync {
     /// Issues an invalidation of everything: every identifier, kernel mappings and walk caches.
     fn flush_tlb_all(&self, reach: Reach, cost: &mut Cost);
 
-    /// Waits until everything issued by this CPU is complete.
-    fn complete(&self, half: Half, reach: Reach, cost: &mut Cost);
+    /// Waits until the local operations issued by this CPU are complete. `issued` are the flushes since the last completion.
+    fn complete_local(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost);
+
+    /// Waits until the operations issued by this CPU are complete everywhere. `issued` are the flushes since the last completion,
+    /// one or, where they were gathered, several.
+    ///
+    /// # Errors
+    /// [`Unproven`], on machines where somebody else may have to do it: issue them again.
+    fn complete_broadcast(
+        &self,
+        issued: impl IntoIterator<Item = Issued>,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven>;
+
+    /// The completion that belongs to this reach.
+    ///
+    /// # Errors
+    /// As for [`complete_broadcast`](Self::complete_broadcast).
+    fn complete(
+        &self,
+        issued: impl IntoIterator<Item = Issued>,
+        reach: Reach,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven> {
+        match reach {
+            Reach::Local => {
+                self.complete_local(issued, cost);
+                Ok(())
+            }
+            Reach::Broadcast => self.complete_broadcast(issued, cost),
+        }
+    }
 
     /// Brings the entries that this CPU holds of a space up to a change, completely. Called with interrupts off.
     fn catch_up(&self, cpu: CpuId, change: &Change, cost: &mut Cost) {
@@ -252,7 +355,7 @@ pub unsafe trait Arch: Sync {
                 self.flush_tlb_range(change.id, pages, entries, Reach::Local, cost);
             }
         }
-        self.complete(Half::User, Reach::Local, cost);
+        self.complete_local([Issued::User(change.id, change.flush)], cost);
     }
 
     /// Brings the entries that this CPU holds of kernel mappings up to a change, completely. Called with interrupts off, where
@@ -265,14 +368,14 @@ pub unsafe trait Arch: Sync {
                 self.flush_tlb_kernel_range(pages, Entries::from(flush), Reach::Local, cost);
             }
         }
-        self.complete(Half::Kernel, Reach::Local, cost);
+        self.complete_local([Issued::Kernel(*flush)], cost);
     }
 
     /// Drops whatever this CPU holds of a space that nobody runs any more, completely. Called with interrupts off.
     fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         let _ = (cpu, space);
         self.flush_tlb_space(id, Reach::Local, cost);
-        self.complete(Half::User, Reach::Local, cost);
+        self.complete_local([Issued::User(id, Flush::all())], cost);
     }
 
     /// Drops everything that this CPU holds, from within an NMI: touches nothing that the code under it may be changing. False
@@ -347,6 +450,16 @@ pub unsafe trait Arch: Sync {
 
     /// A flush of this space that was [`Delivery::Both`] found nobody but those that broadcasts reach, and those that are elsewhere.
     fn is_reached_everywhere(&self, space: &Self::Space) {
+        let _ = space;
+    }
+
+    /// An IOMMU that snoops the CPUs' broadcasts is about to be attached to the space.
+    fn snooper_added(&self, space: &Self::Space) {
+        let _ = space;
+    }
+
+    /// Such an IOMMU has been detached, and holds nothing of the space.
+    fn snooper_removed(&self, space: &Self::Space) {
         let _ = space;
     }
 

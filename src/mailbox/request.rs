@@ -96,7 +96,7 @@ impl Request {
 /// Shape word: bit 8 pages or all, bit 9 leaf only, bits 16..24 shift of the stride, bits 24..32 shift of the leaf size or 0.
 fn encode_flush(flush: &Flush) -> [u64; 3] {
     let leaf_size = flush
-        .known_leaf_size()
+        .promised_leaf_size()
         .map_or(0, |size| u64::from(size.shift()));
     let leaf_only = u64::from(flush.depth() == Depth::Leaf);
     match flush.range() {

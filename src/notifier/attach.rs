@@ -34,11 +34,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let snoops = tlb.needs().contains(Needs::SNOOPS_BROADCASTS);
         if snoops {
             // Before the slot, so that no flush finds the device and still stays local.
+            self.arch().snooper_added(&space.hardware);
             space.secondaries.add_snooper();
         }
         let Some((index, generation)) = space.secondaries.attach(Attached { tlb, key }) else {
             if snoops {
-                space.secondaries.remove_snooper();
+                self.remove_snooper(space);
             }
             return Err(AttachError::NoPlace);
         };

@@ -1,6 +1,7 @@
 //! Detach, and the release of a whole space.
 
 use super::Attachment;
+use crate::arch::Arch;
 use crate::attachment::{Purpose, Slots, Status};
 use crate::cost::Cost;
 use crate::error::{AttachError, FlushError, Refused};
@@ -116,7 +117,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.platform().relax();
         }
         if snoops {
-            slots.remove_snooper();
+            self.remove_snooper(space);
         }
+    }
+
+    /// One less relies on broadcasts of this space, and holds nothing of it.
+    pub(super) fn remove_snooper(&self, space: &AddressSpace<P::Arch, WORDS>) {
+        space.secondaries.remove_snooper();
+        self.arch().snooper_removed(&space.hardware);
     }
 }

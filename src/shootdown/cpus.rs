@@ -1,7 +1,7 @@
 //! CPUs that come, go, and switch address spaces.
 
 use super::Shootdown;
-use crate::arch::{Arch, Half, HardwareId, JoinError, Reach};
+use crate::arch::{Arch, HardwareId, Issued, JoinError, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::error::{Refused, SwitchError};
@@ -87,7 +87,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             space.cpus.insert(me, Ordering::SeqCst);
         }
         // Promise 2: membership is visible before the first walk, also where the bit was set already.
-        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        self.arch.membership_barrier(&mut cost);
         // Once more: `retire` either finds this CPU in the set, or is seen here.
         if !space.is_live() {
             return Err(retired);
@@ -123,6 +123,6 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut cost = Cost::ZERO;
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
         self.arch.flush_tlb_all(Reach::Local, &mut cost);
-        self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+        self.arch.complete_local([Issued::EVERYTHING], &mut cost);
     }
 }

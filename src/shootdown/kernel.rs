@@ -4,14 +4,14 @@
 //! *tables* of the kernel half, where it walks a root that both halves share: [`Shootdown::flush_kernel_tables`].
 
 use super::Shootdown;
+use super::start::CpuSide;
 use super::user::finish;
-use crate::address::{FlushRange, PageRange};
-use crate::arch::{Arch, Delivery, Half, Reach};
+use crate::address::PageRange;
+use crate::arch::{Arch, Delivery, Half, Issued, Reach};
 use crate::cost::Cost;
-use crate::cpu_set::CpuSet;
 use crate::error::{FlushError, Refused};
 use crate::flush::Flush;
-use crate::mailbox::{Posted, Request};
+use crate::mailbox::Request;
 use crate::platform::Platform;
 use crate::secondary::Needs;
 use crate::ticket::{Task, Ticket, Waits};
@@ -25,13 +25,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// # Context
     /// As for [`Self::start`].
     pub fn start_kernel(&self, flush: Flush) -> Result<Ticket<'_, P, WORDS>, Refused> {
-        self.check_flush(&flush)?;
+        self.check(Half::Kernel, &flush)?;
         let _pin = self.platform.pin_cpu();
         self.check_initiator()?;
         let mut cost = Cost::ZERO;
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
-        let posted = self.issue_kernel(&flush, &mut cost);
-        Ok(self.ticket(None, Waits::new(Task::Flush(flush)), posted, cost))
+        let cpus = self.issue_kernel(&flush, &mut cost);
+        Ok(self.ticket(None, Waits::new(Task::Flush(flush)), cpus, cost))
     }
 
     /// Flushes these kernel pages, whose leaf entries alone have changed, on every CPU.
@@ -60,7 +60,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// As for [`Self::start`].
     pub fn start_kernel_tables(&self, pages: PageRange) -> Result<Ticket<'_, P, WORDS>, Refused> {
         let flush = Flush::pages(pages);
-        self.check_flush(&flush)?;
+        self.check(Half::Kernel, &flush)?;
         let _pin = self.platform.pin_cpu();
         self.check_initiator()?;
         let mut cost = Cost::ZERO;
@@ -70,9 +70,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let wanted = |needs: Needs| needs.contains(Needs::KERNEL_TABLES);
         let slots = &self.instances;
         self.start_secondaries(slots, &mut waits, wanted, &mut cost);
-        let posted = self.issue_kernel(&flush, &mut cost);
+        let cpus = self.issue_kernel(&flush, &mut cost);
         self.start_snoopers(slots, &mut waits, &mut cost);
-        Ok(self.ticket(Some(slots), waits, posted, cost))
+        Ok(self.ticket(Some(slots), waits, cpus, cost))
     }
 
     /// Flushes kernel translations whose tables are about to be freed: [`Self::start_kernel_tables`], then wait.
@@ -98,19 +98,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut cost = Cost::ZERO;
         // The unlinking stores before the round: a walker that starts after its answer does not find the table.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
-        let posted = self.post(&self.online(), &Request::Round, &mut cost);
+        let cpus = CpuSide::asked(self.post(&self.online(), &Request::Round, &mut cost));
         let waits = Waits::new(Task::KernelTables);
-        finish(self.ticket(None, waits, posted, cost))
+        finish(self.ticket(None, waits, cpus, cost))
     }
 
-    fn check_flush(&self, flush: &Flush) -> Result<(), Refused> {
-        match flush.range() {
-            FlushRange::All => Ok(()),
-            FlushRange::Pages(pages) => Ok(self.arch.check_range(Half::Kernel, pages)?),
-        }
-    }
-
-    fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> Option<(Posted, CpuSet<WORDS>)> {
+    fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> CpuSide<WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
         let alone = online.is_within(me) && self.instances.summary().is_empty();
@@ -118,15 +111,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             let posted = self.post(&online, &Request::Kernel { flush: *flush }, cost);
             let _irqs_off = self.platform.irq_save();
             self.arch.catch_up_kernel(me, flush, cost);
-            return posted;
+            return CpuSide::asked(posted);
         }
         let reach = if alone {
             Reach::Local
         } else {
             Reach::Broadcast
         };
-        self.flush_kernel(flush, reach, cost);
-        self.arch.complete(Half::Kernel, reach, cost);
-        None
+        CpuSide::issued(self.issue(Issued::Kernel(*flush), reach, cost))
     }
 }

@@ -1,7 +1,7 @@
 //! The engine's side of the mailboxes: posting, serving, and who has answered.
 
 use super::Shootdown;
-use crate::arch::{Arch, Half, Reach};
+use crate::arch::{Arch, Issued, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::mailbox::{Posted, Request};
@@ -113,7 +113,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             Request::Everything => {
                 self.leave_borrowed_root(me, None);
                 self.arch.flush_tlb_all(Reach::Local, &mut cost);
-                self.arch.complete(Half::Kernel, Reach::Local, &mut cost);
+                self.arch.complete_local([Issued::EVERYTHING], &mut cost);
             }
         }
     }

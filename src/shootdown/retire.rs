@@ -1,10 +1,11 @@
 //! The end of an address space.
 
 use super::Shootdown;
-use super::start::Reason;
-use crate::arch::{Arch, Delivery, Half};
+use super::start::{CpuSide, Reason};
+use crate::arch::{Arch, Delivery, Issued};
 use crate::cost::Cost;
 use crate::error::Refused;
+use crate::flush::Flush;
 use crate::mailbox::Request;
 use crate::platform::Platform;
 use crate::space::{AddressSpace, Life};
@@ -38,7 +39,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if let Some(slots) = slots {
             self.start_secondaries(slots, &mut waits, |_| true, &mut cost);
         }
-        let mut posted = None;
+        let mut cpus = CpuSide::DONE;
         if let Some(id) = scope.id {
             let targets = self.to_leave(space, &scope, id);
             // Again, after the look at the CPUs: a flush under way may have given it another, which is to be clean as well.
@@ -47,15 +48,15 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 space: space.id(),
                 id,
             };
-            posted = self.post(&targets, &leave, &mut cost);
+            cpus.posted = self.post(&targets, &leave, &mut cost);
             let _irqs_off = self.platform.irq_save();
             if scope.cpus.contains(scope.me) {
                 self.leave_borrowed_root(scope.me, Some(space.id()));
             }
             let delivery = self.arch.delivery(Some(id));
             if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
-                self.arch.flush_tlb_space(id, scope.reach, &mut cost);
-                self.arch.complete(Half::User, scope.reach, &mut cost);
+                let everything = Issued::User(id, Flush::all());
+                cpus.unproven = self.issue(everything, scope.reach, &mut cost);
             }
             if matches!(delivery, Delivery::Asked | Delivery::Both) {
                 self.arch.forget(scope.me, space.id(), id, &mut cost);
@@ -64,7 +65,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if scope.secondaries.is_snooped() {
             self.start_snoopers(&space.secondaries, &mut waits, &mut cost);
         }
-        let mut outstanding = self.outstanding(slots, waits, posted, cost);
+        let mut outstanding = self.outstanding(slots, waits, cpus, cost);
         outstanding.retiring = Some(space);
         Ok(Ticket::new(outstanding))
     }

@@ -2,7 +2,7 @@
 
 use super::Shootdown;
 use crate::address::FlushRange;
-use crate::arch::{Arch, Change, Delivery, Entries, Half, HardwareId, Reach};
+use crate::arch::{Arch, Change, Delivery, Entries, Half, HardwareId, Issued, Reach};
 use crate::attachment::{Slots, Summary};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
@@ -37,6 +37,35 @@ pub(super) struct Scope<const WORDS: usize> {
     pub(super) secondaries: Summary,
 }
 
+/// What is still outstanding of the CPUs once they have been started.
+pub(crate) struct CpuSide<const WORDS: usize> {
+    /// A request, and those that have to answer it.
+    pub(super) posted: Option<(Posted, CpuSet<WORDS>)>,
+    /// Issued by instruction, and not known to be complete.
+    pub(super) unproven: Option<Issued>,
+}
+
+impl<const WORDS: usize> CpuSide<WORDS> {
+    pub(crate) const DONE: Self = Self {
+        posted: None,
+        unproven: None,
+    };
+
+    pub(super) fn asked(posted: Option<(Posted, CpuSet<WORDS>)>) -> Self {
+        Self {
+            posted,
+            ..Self::DONE
+        }
+    }
+
+    pub(super) fn issued(unproven: Option<Issued>) -> Self {
+        Self {
+            unproven,
+            ..Self::DONE
+        }
+    }
+}
+
 impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// Starts the shootdown of a user mapping. The caller's page-table stores have been made.
     pub(super) fn start_user<'e>(
@@ -48,9 +77,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if !space.is_live() {
             return Err(Refused::Retired);
         }
-        if let FlushRange::Pages(pages) = flush.range() {
-            self.arch.check_range(Half::User, pages)?;
-        }
+        self.check(Half::User, &flush)?;
         let _pin = self.platform.pin_cpu();
         self.check_initiator()?;
         let mut cost = Cost::ZERO;
@@ -61,11 +88,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if let Some(slots) = slots {
             self.start_secondaries(slots, &mut waits, wanted, &mut cost);
         }
-        let posted = self.start_cpus(space, &flush, &scope, &mut cost);
+        let cpus = self.start_cpus(space, &flush, &scope, &mut cost);
         if scope.secondaries.is_snooped() {
             self.start_snoopers(&space.secondaries, &mut waits, &mut cost);
         }
-        Ok(self.ticket(slots, waits, posted, cost))
+        Ok(self.ticket(slots, waits, cpus, cost))
     }
 
     /// Steps 1 and 2.
@@ -86,7 +113,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         };
         let me = self.platform.cpu();
         let id = self.arch.hardware_id(&space.hardware);
-        let cpus = space.members(|| self.online());
+        let cpus = self.members(space, id);
         let secondaries = space.secondaries.summary();
         let alone = lazily || cpus.is_within(me) || self.online().is_within(me);
         let reach = if alone && !secondaries.is_snooped() {
@@ -141,16 +168,17 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         flush: &Flush,
         scope: &Scope<WORDS>,
         cost: &mut Cost,
-    ) -> Option<(Posted, CpuSet<WORDS>)> {
-        let id = scope.id?;
+    ) -> CpuSide<WORDS> {
+        let Some(id) = scope.id else {
+            return CpuSide::DONE;
+        };
         let delivery = self.arch.delivery(Some(id));
         if scope.lazily {
             let reach = match delivery {
                 Delivery::Asked => Reach::Local,
                 Delivery::Broadcast | Delivery::Both => scope.reach,
             };
-            self.flush_for_a_fault(id, flush, reach, cost);
-            return None;
+            return CpuSide::issued(self.flush_for_a_fault(id, flush, reach, cost));
         }
         let change = Change {
             space: space.id(),
@@ -158,14 +186,17 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             generation: scope.generation,
             flush: *flush,
         };
+        let issued = Issued::User(id, *flush);
         if delivery == Delivery::Broadcast {
-            self.broadcast(&change, scope, cost);
-            return None;
+            let unproven = self.issue(issued, scope.reach, cost);
+            self.ask_to_let_go(space, scope, id, cost);
+            return CpuSide::issued(unproven);
         }
         let posted = self.ask(space, &change, scope, cost);
-        if delivery == Delivery::Both {
-            self.broadcast(&change, scope, cost);
-        }
+        let unproven = match delivery {
+            Delivery::Both => self.issue(issued, scope.reach, cost),
+            Delivery::Asked | Delivery::Broadcast => None,
+        };
         if scope.cpus.contains(scope.me) {
             let _irqs_off = self.platform.irq_save();
             self.arch.catch_up(scope.me, &change, cost);
@@ -173,13 +204,18 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if delivery == Delivery::Both && self.all_reached(space, scope, change.id) {
             self.arch.is_reached_everywhere(&space.hardware);
         }
-        posted
+        CpuSide { posted, unproven }
     }
 
-    /// One CPU's instructions for all, and their completion.
-    fn broadcast(&self, change: &Change, scope: &Scope<WORDS>, cost: &mut Cost) {
-        self.flush_user(change.id, &change.flush, scope.reach, cost);
-        self.arch.complete(Half::User, scope.reach, cost);
+    /// One CPU's instructions for all that `reach` names, and their completion; what was issued, where it is not known to be
+    /// complete. Called pinned.
+    pub(crate) fn issue(&self, issued: Issued, reach: Reach, cost: &mut Cost) -> Option<Issued> {
+        match &issued {
+            Issued::User(id, flush) => self.flush_user(*id, flush, reach, cost),
+            Issued::Kernel(flush) => self.flush_kernel(flush, reach, cost),
+        }
+        let complete = self.arch.complete([issued], reach, cost);
+        complete.is_err().then_some(issued)
     }
 
     /// Asks the other CPUs that have to invalidate for themselves.
@@ -199,6 +235,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         posted
     }
 
+    /// The same for a ticket, which may be on any CPU by now.
+    pub(crate) fn issue_pinned(&self, issued: Issued, cost: &mut Cost) -> Option<Issued> {
+        let _pin = self.platform.pin_cpu();
+        self.issue(issued, Reach::Broadcast, cost)
+    }
+
     /// This CPU's part of an upgrade that the others find out for themselves, and of a spurious fault. Secondary TLBs that snoop
     /// want the broadcast all the same.
     pub(super) fn flush_for_a_fault(
@@ -207,15 +249,14 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         flush: &Flush,
         reach: Reach,
         cost: &mut Cost,
-    ) {
-        if !self.arch.faults_drop_entries() {
-            self.flush_user(id, flush, reach, cost);
-            self.arch.complete(Half::User, reach, cost);
-        }
+    ) -> Option<Issued> {
+        // Faults of a CPU do nothing for a secondary TLB that snoops.
+        let is_needed = reach == Reach::Broadcast || !self.arch.faults_drop_entries();
+        is_needed.then(|| self.issue(Issued::User(id, *flush), reach, cost))?
     }
 
     /// Issues one flush of a user mapping.
-    pub(super) fn flush_user(&self, id: HardwareId, flush: &Flush, reach: Reach, cost: &mut Cost) {
+    fn flush_user(&self, id: HardwareId, flush: &Flush, reach: Reach, cost: &mut Cost) {
         match flush.range() {
             FlushRange::All => self.arch.flush_tlb_space(id, reach, cost),
             FlushRange::Pages(pages) => {
@@ -226,7 +267,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Issues one flush of kernel mappings.
-    pub(super) fn flush_kernel(&self, flush: &Flush, reach: Reach, cost: &mut Cost) {
+    fn flush_kernel(&self, flush: &Flush, reach: Reach, cost: &mut Cost) {
         match flush.range() {
             FlushRange::All => self.arch.flush_tlb_all(reach, cost),
             FlushRange::Pages(pages) => {
@@ -234,6 +275,17 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                     .flush_tlb_kernel_range(pages, Entries::from(flush), reach, cost);
             }
         }
+    }
+
+    /// Whether this machine can have changed translations like these.
+    pub(super) fn check(&self, half: Half, flush: &Flush) -> Result<(), Refused> {
+        if let FlushRange::Pages(pages) = flush.range() {
+            self.arch.check_range(half, pages)?;
+        }
+        if let Some(size) = flush.promised_leaf_size() {
+            self.arch.check_leaf_size(size)?;
+        }
+        Ok(())
     }
 
     /// A CPU beyond the capacity has no slot to ask the others through. Called pinned.
@@ -250,17 +302,17 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         &'e self,
         slots: Option<&'e Slots>,
         waits: Waits,
-        posted: Option<(Posted, CpuSet<WORDS>)>,
+        cpus: CpuSide<WORDS>,
         cost: Cost,
     ) -> Ticket<'e, P, WORDS> {
-        Ticket::new(self.outstanding(slots, waits, posted, cost))
+        Ticket::new(self.outstanding(slots, waits, cpus, cost))
     }
 
     pub(super) fn outstanding<'e>(
         &'e self,
         slots: Option<&'e Slots>,
         waits: Waits,
-        posted: Option<(Posted, CpuSet<WORDS>)>,
+        CpuSide { posted, unproven }: CpuSide<WORDS>,
         cost: Cost,
     ) -> Outstanding<'e, P, WORDS> {
         let (posted, cpus) = posted.unzip();
@@ -270,6 +322,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             waits,
             posted,
             cpus: cpus.unwrap_or(CpuSet::EMPTY),
+            unproven,
             retiring: None,
             pressed: 0,
             nmi: None,

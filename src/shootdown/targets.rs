@@ -2,9 +2,11 @@
 
 use super::Shootdown;
 use super::start::Scope;
-use crate::arch::{Arch, HardwareId, Presence};
+use crate::arch::{Arch, HardwareId, Presence, Reach};
+use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::flush::Depth;
+use crate::mailbox::Request;
 use crate::platform::Platform;
 use crate::space::AddressSpace;
 
@@ -62,7 +64,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let mut absent = CpuSet::EMPTY;
         asked.retain(|cpu| {
             let presence = self.arch.presence(cpu, space.id(), id);
-            if presence == Presence::Elsewhere {
+            if presence == Presence::Elsewhere && self.arch.holds_nothing(cpu, space.id(), id) {
                 absent.insert(cpu);
             }
             is_wanted(presence)
@@ -77,7 +79,55 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     fn trim(&self, space: &AddressSpace<P::Arch, WORDS>, absent: &CpuSet<WORDS>, id: HardwareId) {
         let _irqs_off = self.platform.irq_save();
         space.trim(absent, |cpu: CpuId| {
-            self.arch.presence(cpu, space.id(), id) == Presence::Elsewhere
+            self.arch.holds_nothing(cpu, space.id(), id)
         });
+    }
+
+    /// The CPUs that may hold entries, without those that have let go of the space since they were asked to.
+    pub(super) fn members(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        id: Option<HardwareId>,
+    ) -> CpuSet<WORDS> {
+        let members = || space.members(|| self.online());
+        match id {
+            Some(id) if self.arch.may_have_let_go(&space.hardware) => {
+                let mut gone = members();
+                gone.retain(|cpu| self.arch.holds_nothing(cpu, space.id(), id));
+                if !gone.is_empty() {
+                    self.trim(space, &gone, id);
+                }
+                members()
+            }
+            _ => members(),
+        }
+    }
+
+    /// After a flush that was broadcast: where no other CPU runs the space, those that ran it are asked to drop what they hold, for
+    /// the sake of later flushes. Nobody waits for their answer.
+    pub(super) fn ask_to_let_go(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        scope: &Scope<WORDS>,
+        id: HardwareId,
+        cost: &mut Cost,
+    ) {
+        if scope.reach == Reach::Local || scope.secondaries.is_snooped() {
+            return;
+        }
+        let mut others = scope.cpus;
+        others.remove(scope.me);
+        let is_idle = |cpu| {
+            let presence = self.arch.presence(cpu, space.id(), id);
+            matches!(presence, Presence::Lazy | Presence::Elsewhere)
+        };
+        let idle = scope.cpus.contains(scope.me) && others.iter().all(is_idle);
+        if self.arch.asks_to_let_go(&space.hardware, idle) {
+            let leave = Request::Leave {
+                space: space.id(),
+                id,
+            };
+            self.post(&others, &leave, cost);
+        }
     }
 }

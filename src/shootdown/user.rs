@@ -1,7 +1,7 @@
 //! Flushes of user mappings.
 
 use super::Shootdown;
-use super::start::Reason;
+use super::start::{CpuSide, Reason};
 use crate::address::{PageSize, VirtAddr};
 use crate::arch::{Arch, Half, Reach};
 use crate::attachment::Slots;
@@ -117,13 +117,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         size: PageSize,
     ) -> Result<Cost, Refused> {
         let flush = Flush::page(page, size);
-        let pages = crate::address::PageRange::page(page, size);
-        self.arch.check_range(Half::User, &pages)?;
+        self.check(Half::User, &flush)?;
         let _pin = self.platform.pin_cpu();
         let mut cost = Cost::ZERO;
         self.arch.store_barrier(Reach::Local, &mut cost);
         if let Some(id) = self.arch.hardware_id(&space.hardware) {
-            self.flush_for_a_fault(id, &flush, Reach::Local, &mut cost);
+            // What is local needs nobody's proof.
+            let _ = self.flush_for_a_fault(id, &flush, Reach::Local, &mut cost);
         }
         Ok(cost)
     }
@@ -146,6 +146,6 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         waits: Waits,
         cost: Cost,
     ) -> Result<Cost, FlushError<WORDS>> {
-        finish(self.ticket(slots, waits, None, cost))
+        finish(self.ticket(slots, waits, CpuSide::DONE, cost))
     }
 }

@@ -3,10 +3,10 @@
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::{Aarch64, AsidSlot, Config};
-use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, Reach};
+use tlb_shootdown::arch::{Arch, Entries, Half, HardwareId, Issued, Reach};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
-use tlb_shootdown::flush::Depth;
+use tlb_shootdown::flush::{Depth, Flush};
 pub(crate) use tlb_shootdown_model::recorder::aarch64::{Executed, Identification, Recorder};
 
 pub(crate) type Machine = Aarch64<Recorder, 1>;
@@ -41,21 +41,33 @@ pub(crate) fn plain() -> Machine {
 pub(crate) const LEAF: Entries = Entries {
     depth: Depth::Leaf,
     leaf_size: None,
+    promised_size: None,
 };
 pub(crate) const TABLES: Entries = Entries {
     depth: Depth::Tables,
     leaf_size: None,
+    promised_size: None,
 };
 
 pub(crate) const fn leaf_of(size: PageSize) -> Entries {
     Entries {
         depth: Depth::Leaf,
         leaf_size: Some(size),
+        promised_size: Some(size),
     }
 }
 
 pub(crate) fn pages(start: u64, bytes: u64, stride: PageSize) -> PageRange {
     PageRange::from_len(VirtAddr::new(start), bytes, stride).expect("a range")
+}
+
+/// Completes what was issued for one half.
+pub(crate) fn complete(machine: &Machine, half: Half, reach: Reach, cost: &mut Cost) {
+    let issued = match half {
+        Half::User => Issued::User(HardwareId(5), Flush::all()),
+        Half::Kernel => Issued::EVERYTHING,
+    };
+    assert_eq!(machine.complete([issued], reach, cost), Ok(()));
 }
 
 /// A range flush of one user address space from the store barrier to completion.
@@ -69,7 +81,7 @@ pub(crate) fn flush_user(
     let mut cost = Cost::ZERO;
     machine.store_barrier(reach, &mut cost);
     machine.flush_tlb_range(HardwareId(asid), range, entries, reach, &mut cost);
-    machine.complete(Half::User, reach, &mut cost);
+    complete(machine, Half::User, reach, &mut cost);
     (machine.instructions().take(), cost)
 }
 
@@ -83,7 +95,7 @@ pub(crate) fn flush_kernel(
     let mut cost = Cost::ZERO;
     machine.store_barrier(reach, &mut cost);
     machine.flush_tlb_kernel_range(range, entries, reach, &mut cost);
-    machine.complete(Half::Kernel, reach, &mut cost);
+    complete(machine, Half::Kernel, reach, &mut cost);
     (machine.instructions().take(), cost)
 }
 

@@ -20,7 +20,7 @@ fn machine_of(midr: u64) -> Machine {
 }
 
 fn completion(machine: &Machine, reach: Reach) -> Vec<Executed> {
-    machine.complete(Half::User, reach, &mut Cost::default());
+    complete(machine, Half::User, reach, &mut Cost::default());
     machine.instructions().take()
 }
 

@@ -70,7 +70,7 @@ fn promise_03_full_flush_for_everybody_is_broadcast() {
     let mut cost = Cost::ZERO;
     machine.flush_tlb_all(Reach::Broadcast, &mut cost);
     machine.flush_tlb_space(HardwareId(5), Reach::Broadcast, &mut cost);
-    machine.complete(Half::Kernel, Reach::Broadcast, &mut cost);
+    complete(&machine, Half::Kernel, Reach::Broadcast, &mut cost);
     assert_eq!(
         machine.instructions().take(),
         [

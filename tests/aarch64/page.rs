@@ -42,6 +42,7 @@ fn promise_03_local_page_stays_on_this_cpu() {
 fn promise_08_page_with_tables_drops_walk_caches_without_a_hint() {
     let range = pages(0x1234_5000, 0x1000, PageSize::KIB_4);
     let entries = tlb_shootdown::arch::Entries {
+        promised_size: Some(PageSize::KIB_4),
         leaf_size: Some(PageSize::KIB_4),
         ..TABLES
     };

@@ -10,7 +10,7 @@ fn flush_space(machine: &Machine, asid: u64, reach: Reach) -> Vec<Executed> {
     let mut cost = Cost::ZERO;
     machine.store_barrier(reach, &mut cost);
     machine.flush_tlb_space(HardwareId(asid), reach, &mut cost);
-    machine.complete(Half::User, reach, &mut cost);
+    complete(machine, Half::User, reach, &mut cost);
     machine.instructions().take()
 }
 
@@ -59,7 +59,7 @@ fn promise_03_everything_is_one_tlbi_and_an_isb() {
         let mut cost = Cost::ZERO;
         machine.store_barrier(reach, &mut cost);
         machine.flush_tlb_all(reach, &mut cost);
-        machine.complete(Half::Kernel, reach, &mut cost);
+        complete(&machine, Half::Kernel, reach, &mut cost);
         let [first, second, third] = names.map(bare);
         assert_eq!(
             machine.instructions().take(),

@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use tlb_shootdown::address::{PageRange, RangeError};
 use tlb_shootdown::arch::{
-    Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Presence, Reach,
+    Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Presence, Reach,
+    Unproven,
 };
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
@@ -17,7 +18,7 @@ pub(crate) struct TestArch {
     machine: &'static Machine,
     next: AtomicU64,
     /// What each CPU has issued and not completed.
-    issued: Vec<Mutex<Vec<Issued>>>,
+    issued: Vec<Mutex<Vec<Operation>>>,
 }
 
 /// The identifier of a space; 0 before it has run.
@@ -31,7 +32,7 @@ impl TestSpace {
 }
 
 #[derive(Clone, Copy)]
-struct Issued {
+struct Operation {
     reach: Reach,
     /// `None`: everything.
     id: Option<u64>,
@@ -59,11 +60,11 @@ impl TestArch {
         cost.invalidations += 1;
         let pages = pages.map(|pages| (pages.first().raw() >> 12, pages.last_byte().raw() >> 12));
         let mut issued = self.issued[self.machine.current()].lock().unwrap();
-        issued.push(Issued { reach, id, pages });
+        issued.push(Operation { reach, id, pages });
         self.machine.journal.push(Event::Issue(reach));
     }
 
-    fn apply(&self, op: &Issued, cpu: usize) {
+    fn apply(&self, op: &Operation, cpu: usize) {
         let covers = |id: u64, page: u64| {
             op.id.is_none_or(|of| of == id)
                 && op
@@ -172,24 +173,17 @@ unsafe impl Arch for TestArch {
         self.issue(None, None, reach, cost);
     }
 
-    fn complete(&self, _half: Half, reach: Reach, cost: &mut Cost) {
-        cost.completion_barriers += 1;
-        self.machine.pass(Point::BeforeComplete);
-        let me = self.machine.current();
-        let mut issued = self.issued[me].lock().unwrap();
-        // A local completion says nothing of broadcasts.
-        let (now, later): (Vec<_>, _) = issued.drain(..).partition(|op| op.reach <= reach);
-        *issued = later;
-        drop(issued);
-        for op in now {
-            match op.reach {
-                Reach::Local => self.apply(&op, me),
-                Reach::Broadcast => {
-                    (0..self.machine.cpus.len()).for_each(|cpu| self.apply(&op, cpu))
-                }
-            }
-        }
-        self.machine.journal.push(Event::Complete(reach));
+    fn complete_local(&self, _issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        self.complete_all(Reach::Local, cost);
+    }
+
+    fn complete_broadcast(
+        &self,
+        _issued: impl IntoIterator<Item = Issued>,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven> {
+        self.complete_all(Reach::Broadcast, cost);
+        Ok(())
     }
 
     fn activate(
@@ -215,6 +209,28 @@ unsafe impl Arch for TestArch {
     }
 
     fn before_migration(&self, cost: &mut Cost) {
-        self.complete(Half::User, Reach::Broadcast, cost);
+        self.complete_all(Reach::Broadcast, cost);
+    }
+}
+
+impl TestArch {
+    fn complete_all(&self, reach: Reach, cost: &mut Cost) {
+        cost.completion_barriers += 1;
+        self.machine.pass(Point::BeforeComplete);
+        let me = self.machine.current();
+        let mut issued = self.issued[me].lock().unwrap();
+        // A local completion says nothing of broadcasts.
+        let (now, later): (Vec<_>, _) = issued.drain(..).partition(|op| op.reach <= reach);
+        *issued = later;
+        drop(issued);
+        for op in now {
+            match op.reach {
+                Reach::Local => self.apply(&op, me),
+                Reach::Broadcast => {
+                    (0..self.machine.cpus.len()).for_each(|cpu| self.apply(&op, cpu))
+                }
+            }
+        }
+        self.machine.journal.push(Event::Complete(reach));
     }
 }

@@ -6,7 +6,9 @@ use crate::model::Model;
 use crate::tlb::{Addresses, Regime, Scope};
 use core::sync::atomic::{AtomicU64, Ordering};
 use tlb_shootdown::address::{PageRange, RangeError};
-use tlb_shootdown::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use tlb_shootdown::arch::{
+    Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
+};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::flush::Depth;
@@ -129,9 +131,18 @@ unsafe impl Arch for PlainArch {
         self.flush(Scope::Everything, reach, cost);
     }
 
-    fn complete(&self, _half: Half, _reach: Reach, cost: &mut Cost) {
+    fn complete_local(&self, _issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
         cost.completion_barriers += 1;
         self.barrier(Domain::Non, false);
+    }
+
+    fn complete_broadcast(
+        &self,
+        issued: impl IntoIterator<Item = Issued>,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven> {
+        self.complete_local(issued, cost);
+        Ok(())
     }
 
     fn activate(
@@ -160,6 +171,6 @@ unsafe impl Arch for PlainArch {
     }
 
     fn before_migration(&self, cost: &mut Cost) {
-        self.complete(Half::User, Reach::Local, cost);
+        self.complete_local([], cost);
     }
 }

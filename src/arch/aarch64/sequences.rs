@@ -5,7 +5,9 @@ use super::instructions::Instructions;
 use super::issue::{Form, count};
 use super::{Aarch64, AsidSlot, operand};
 use crate::address::{PageRange, RangeError};
-use crate::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use crate::arch::{
+    Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
+};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 
@@ -107,22 +109,28 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
         count(&mut cost.invalidations);
     }
 
-    fn complete(&self, half: Half, reach: Reach, cost: &mut Cost) {
-        match reach {
-            Reach::Local => self.instructions.dsb_nsh(),
-            Reach::Broadcast => self.instructions.dsb_ish(),
-        }
+    fn complete_local(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        self.instructions.dsb_nsh();
         count(&mut cost.completion_barriers);
-        if reach == Reach::Broadcast && self.errata.repeat_tlbi() {
+        self.resynchronize(issued);
+    }
+
+    fn complete_broadcast(
+        &self,
+        issued: impl IntoIterator<Item = Issued>,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven> {
+        self.instructions.dsb_ish();
+        count(&mut cost.completion_barriers);
+        if self.errata.repeat_tlbi() {
             // Any operation will do; this one names ASID 0, which has no entries.
             self.instructions.tlbi_vale1is(0);
             self.instructions.dsb_ish();
             count(&mut cost.invalidations);
             count(&mut cost.completion_barriers);
         }
-        if half == Half::Kernel {
-            self.instructions.isb();
-        }
+        self.resynchronize(issued);
+        Ok(())
     }
 
     fn activate(
@@ -135,7 +143,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
         let mut drop_everything = || {
             self.store_barrier(Reach::Local, cost);
             self.flush_tlb_all(Reach::Local, cost);
-            self.complete(Half::Kernel, Reach::Local, cost);
+            self.complete_local([Issued::EVERYTHING], cost);
         };
         let tagged =
             self.asids
@@ -150,5 +158,14 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     fn before_migration(&self, cost: &mut Cost) {
         self.instructions.dsb_ish();
         count(&mut cost.completion_barriers);
+    }
+}
+
+impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
+    /// Kernel mappings are used by the instruction stream that is under way.
+    fn resynchronize(&self, issued: impl IntoIterator<Item = Issued>) {
+        if issued.into_iter().any(|flush| flush.half() == Half::Kernel) {
+            self.instructions.isb();
+        }
     }
 }

@@ -10,7 +10,8 @@ use super::space_pcid::{is_settled, shared};
 use super::{SpacePcid, X86_64};
 use crate::address::{PageRange, RangeError};
 use crate::arch::{
-    Arch, Change, Delivery, Entries, Half, HardwareId, IdError, JoinError, Presence, Reach,
+    Arch, Change, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Presence, Reach,
+    Unproven,
 };
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
@@ -122,10 +123,20 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for X86_64<I, WORDS> {
         }
     }
 
-    fn complete(&self, half: Half, reach: Reach, cost: &mut Cost) {
-        if half == Half::User || reach == Reach::Broadcast {
+    fn complete_local(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        // What is local and of the kernel's half serialises by itself; a flush of a common identifier is a broadcast in any case.
+        if issued.into_iter().any(|flush| flush.half() == Half::User) {
             self.synchronize(cost);
         }
+    }
+
+    fn complete_broadcast(
+        &self,
+        _: impl IntoIterator<Item = Issued>,
+        cost: &mut Cost,
+    ) -> Result<(), Unproven> {
+        self.synchronize(cost);
+        Ok(())
     }
 
     fn catch_up(&self, cpu: CpuId, change: &Change, cost: &mut Cost) {
