@@ -40,6 +40,9 @@ bitflags! {
         /// Its IOMMU TLB is invalidated by the CPUs' broadcasts (Arm BTM). CPU flushes must then be broadcast, and only
         /// the device TLBs are told by command, after the CPU's completion barrier.
         const SNOOPS_BROADCASTS = 1 << 2;
+        /// The rights of an entry that it may have cached must not be widened in place (the nest MMU of a POWER9 hangs): the entry
+        /// is made invalid and flushed before it is stored with its new rights. `Shootdown::upgrade` does that.
+        const BREAKS_UPGRADES = 1 << 3;
     }
 }
 

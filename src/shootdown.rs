@@ -16,7 +16,10 @@ mod nmi;
 mod retire;
 mod start;
 mod targets;
+mod upgrade;
 mod user;
+
+pub use upgrade::UpgradeStep;
 
 use crate::attachment::Slots;
 use crate::cost::Cost;

@@ -17,6 +17,12 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.change(number, |word, bit| word | bit) & bit(number) == 0
     }
 
+    /// Whether the bit is set; of bits beyond the end none is. Relaxed, and so of use without the lock where a stale answer is.
+    pub(super) fn is_set(&self, number: u64) -> bool {
+        let word = self.0.get(index(number));
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & bit(number) != 0)
+    }
+
     pub(super) fn clear(&self, number: u64) {
         self.change(number, |word, bit| word & !bit);
     }

@@ -12,10 +12,11 @@ use core::fmt;
 pub mod aarch64;
 mod bitmap;
 pub mod powerpc;
+mod shown;
 pub mod x86_64;
 
 cfg_if::cfg_if! {
-    if #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))] {
+    if #[cfg(any(target_arch = "aarch64", target_arch = "powerpc64", target_arch = "x86_64"))] {
         mod native;
         pub use native::Native;
     }
@@ -245,6 +246,11 @@ pub unsafe trait Arch: Sync {
     /// afterwards.
     fn holds_nothing(&self, cpu: CpuId, space: SpaceId, id: HardwareId) -> bool {
         self.presence(cpu, space, id) == Presence::Elsewhere
+    }
+
+    /// Whether CPUs that are no members of a space hold nothing of it, so that a flush of a space without members has nothing to do.
+    fn only_members_hold_entries(&self) -> bool {
+        false
     }
 
     /// Whether members of the space may have let go of it since they were asked, so that it is worth looking at each of them.

@@ -172,6 +172,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let Some(id) = scope.id else {
             return CpuSide::DONE;
         };
+        let nobody = scope.cpus.is_empty() && !scope.secondaries.is_snooped();
+        if nobody && self.arch.only_members_hold_entries() {
+            return CpuSide::DONE;
+        }
         let delivery = self.arch.delivery(Some(id));
         if scope.lazily {
             let reach = match delivery {

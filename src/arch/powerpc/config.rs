@@ -2,7 +2,9 @@
 
 use super::hypervisor::Hypervisor;
 use super::isa::Isa;
-use crate::address::PageSize;
+use super::operand::Page;
+use crate::address::{PageRange, PageSize, RangeError};
+use crate::arch::Half;
 use core::fmt;
 
 /// The largest PID that ISA 3.0 and 3.1 have room for.
@@ -37,6 +39,7 @@ pub struct Config {
     pid_bits: u32,
     isa: Option<Isa>,
     ceilings: Ceilings,
+    patience: u64,
 }
 
 /// The largest number of pages that are invalidated one by one.
@@ -73,6 +76,7 @@ impl Config {
                 broadcast: 33,
                 local: 256,
             },
+            patience: 2,
         }
     }
 
@@ -101,8 +105,76 @@ impl Config {
 
     /// The largest numbers of pages that are invalidated one by one, by broadcast and on this CPU alone; more are a flush by PID.
     /// The defaults, 33 and 256, are Linux'.
-    pub const fn ceilings(mut self, broadcast: u64, local: u64) -> Self {
+    pub const fn page_ceilings(mut self, broadcast: u64, local: u64) -> Self {
         self.ceilings = Ceilings { broadcast, local };
         self
+    }
+
+    /// After how many broadcasts in a row that met no other CPU running the process its former CPUs are asked, by one interrupt, to
+    /// drop what they hold of it, so that later flushes are local. At least 1; the default, 2, lets the first be a coincidence.
+    pub const fn ask_after(mut self, broadcasts: u64) -> Self {
+        self.patience = broadcasts;
+        self
+    }
+
+    pub(super) const fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    pub(super) const fn is_hypervisor(&self) -> bool {
+        matches!(self.privilege, Privilege::Hypervisor)
+    }
+
+    /// Whether it may find itself on another CPU one day.
+    pub(super) const fn may_migrate(&self) -> bool {
+        !self.is_hypervisor()
+    }
+
+    pub(super) const fn base_page(&self) -> PageSize {
+        self.base_page
+    }
+
+    pub(super) const fn pid_width(&self) -> u32 {
+        self.pid_bits
+    }
+
+    pub(super) const fn stated_isa(&self) -> Option<Isa> {
+        self.isa
+    }
+
+    pub(super) const fn ceilings(&self) -> Ceilings {
+        self.ceilings
+    }
+
+    pub(super) const fn broadcasts_before_asking(&self) -> u64 {
+        self.patience
+    }
+
+    /// Radix translates 52 bits of an effective address; bits 0:1 name the quadrant, of which the first is the process's and the last the
+    /// kernel's (ISA 3.0B and 3.1B, Book III 6.7.10, "Radix tree translation").
+    pub(super) const fn check_range(
+        &self,
+        half: Half,
+        pages: &PageRange,
+    ) -> Result<(), RangeError> {
+        let quadrant = match half {
+            Half::User => 0,
+            Half::Kernel => 0xc00,
+        };
+        let first = pages.first().raw() >> 52;
+        let last = pages.last_byte().raw() >> 52;
+        if first == quadrant && last == quadrant {
+            Ok(())
+        } else {
+            Err(RangeError::NonCanonical)
+        }
+    }
+
+    pub(super) fn check_leaf_size(&self, size: PageSize) -> Result<(), RangeError> {
+        let is_last_level = size == PageSize::KIB_4 || size == PageSize::KIB_64;
+        if Page::of(size).is_none() || is_last_level && size != self.base_page {
+            return Err(RangeError::UnsupportedSize);
+        }
+        Ok(())
     }
 }

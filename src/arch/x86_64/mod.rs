@@ -58,7 +58,6 @@ mod own;
 mod per_cpu;
 mod registers;
 mod sequences;
-mod shown;
 mod slots;
 mod space_pcid;
 mod switch;

@@ -1,9 +1,9 @@
 //! What a CPU alone knows of its TLB.
 
 use super::operand::Pcid;
-use super::shown::Loaded;
 use super::slots::Slots;
 use crate::arch::HardwareId;
+use crate::arch::shown::Loaded;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
 
 /// What the CPU itself knows. Touched by it alone, with interrupts off.

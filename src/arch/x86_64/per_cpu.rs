@@ -1,7 +1,7 @@
 //! The state of each CPU.
 
 use super::own::Own;
-use super::shown::{Loaded, Shown};
+use crate::arch::shown::{Loaded, Shown};
 use crate::cpu_set::CpuId;
 use crate::space_id::SpaceId;
 use crate::sync::{CPUS_PER_WORD, array_of, const_unless_loom};

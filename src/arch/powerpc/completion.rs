@@ -1,0 +1,105 @@
+//! What follows the invalidations, until they are complete.
+//!
+//! ISA 3.0B and 3.1B, Book III 6.9.3.3: `tlbie` is complete after `eieio; tlbsync; ptesync` on the thread that issued it, `tlbiel` after
+//! `ptesync`.
+
+use super::errata::Defects;
+use super::instructions::Instructions;
+use super::isa::Isa;
+use super::issue::{Ric, count};
+use super::plan::Plan;
+use super::{PowerPc, operand};
+use crate::address::FlushRange;
+use crate::arch::{HardwareId, Issued, Reach};
+use crate::cost::Cost;
+use crate::flush::Flush;
+
+/// The process that kernel mappings belong to.
+const KERNEL: HardwareId = HardwareId(0);
+
+impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
+    /// The plan of a flush that was issued, and whose it was.
+    pub(super) fn plan_of(&self, issued: &Issued, ceiling: u64) -> (Plan, HardwareId) {
+        let (id, flush) = match issued {
+            Issued::User(id, flush) => (*id, flush),
+            Issued::Kernel(flush) => (KERNEL, flush),
+        };
+        (Plan::of_flush(flush, self.config.base_page(), ceiling), id)
+    }
+
+    /// Completes what was broadcast.
+    pub(super) fn close(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        self.mend(issued, cost);
+        self.wait_for_broadcasts(cost);
+    }
+
+    pub(super) fn wait_for_broadcasts(&self, cost: &mut Cost) {
+        self.instructions.eieio();
+        self.instructions.tlbsync();
+        self.instructions.ptesync();
+        count(&mut cost.completion_barriers);
+    }
+
+    /// What the defects of POWER9 ask for: an invalidation of the kernel's process, which no thread filters by its PID; then,
+    /// for each of the flushes, its last one again. Each after a `ptesync`, one for all of them.
+    fn mend(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
+        let defects = self.machine.defects();
+        if defects.is_empty() {
+            return;
+        }
+        let mut flushes = issued.into_iter().peekable();
+        if defects.contains(Defects::ERAT) {
+            self.wait_between(cost);
+            let (ric, reach) = (Ric::Translations, Reach::Broadcast);
+            self.invalidate(ric, operand::by_pid(0), KERNEL, reach, cost);
+        }
+        if defects.contains(Defects::STORE_QUEUE) && flushes.peek().is_some() {
+            self.wait_between(cost);
+            for flush in flushes {
+                let (plan, id) = self.plan_of(&flush, self.config.ceilings().broadcast);
+                self.repeat(plan.last(), id, cost);
+            }
+        }
+    }
+
+    fn wait_between(&self, cost: &mut Cost) {
+        self.instructions.ptesync();
+        count(&mut cost.completion_barriers);
+    }
+
+    /// Completes what was local, and drops the effective-to-real translations that `tlbiel` by process leaves.
+    pub(super) fn close_here(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        self.instructions.ptesync();
+        count(&mut cost.completion_barriers);
+        if self.machine.isa() == Isa::V3_1 {
+            // A COPY that is under way keeps the translation of its source.
+            self.instructions.cp_abort();
+        }
+        let left = issued.into_iter().map(|flush| self.erat_left(&flush));
+        match left.max() {
+            Some(EratLeft::Everything) => self.instructions.slbia_ih7(),
+            Some(EratLeft::User) => self.instructions.slbia_ih3(),
+            Some(EratLeft::Nothing) | None => return,
+        }
+        self.instructions.isync();
+    }
+
+    fn erat_left(&self, issued: &Issued) -> EratLeft {
+        let is_everything = |flush: &Flush| matches!(flush.range(), FlushRange::All);
+        match (issued, self.plan_of(issued, self.config.ceilings().local)) {
+            (Issued::Kernel(flush), _) if is_everything(flush) => EratLeft::Everything,
+            (_, (Plan::Pages { .. }, _)) => EratLeft::Nothing,
+            (Issued::Kernel(_), _) => EratLeft::Everything,
+            (Issued::User(..), _) => EratLeft::User,
+        }
+    }
+}
+
+/// Which effective-to-real translations local invalidations have left.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum EratLeft {
+    Nothing,
+    User,
+    Everything,
+}
