@@ -35,14 +35,16 @@ impl Cpu {
     }
 
     /// Shows that this CPU is about to run the process, before the caller looks whether it is a member of it: whoever takes it out of
-    /// the members first, and then looks here, puts it back.
-    pub(super) fn begin_switch(&self, id: HardwareId) {
-        if self.let_go.load(Ordering::Relaxed) == plain(id).0 {
+    /// the members first, and then looks here, puts it back. True where this CPU had let go of the process.
+    pub(super) fn begin_switch(&self, id: HardwareId) -> bool {
+        let comes_back = self.let_go.load(Ordering::Relaxed) == plain(id).0;
+        if comes_back {
             self.let_go.store(0, Ordering::SeqCst);
         }
         self.entering
             .store(Loaded::SWITCHING.raw(), Ordering::Relaxed);
         self.shown.begin_switch();
+        comes_back
     }
 
     pub(super) fn enter(&self, space: SpaceId) {

@@ -169,7 +169,9 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
     ) -> Result<HardwareId, IdError> {
         let cpu = self.cpus.get(cpu).ok_or(IdError::UnknownCpu)?;
         let id = self.pids.activate(space, self.config.pid_width(), fresh)?;
-        cpu.begin_switch(id);
+        if cpu.begin_switch(id) {
+            space.begin_anew();
+        }
         Ok(id)
     }
 

@@ -21,6 +21,8 @@ const PID: u64 = 0xffff_ffff;
 const ONE_NEST_MMU: u64 = 1 << 32;
 /// In `idle`: members were asked to let go, and have not all been seen to have done so.
 const ASKED: u64 = 1 << 63;
+/// How many times more broadcasts pass before the same members are asked again.
+const UNANSWERED: u64 = 32;
 
 impl PidSlot {
     const_unless_loom! {
@@ -58,15 +60,28 @@ impl PidSlot {
         self.idle.load(Ordering::Relaxed) & ASKED != 0
     }
 
-    /// Counts a broadcast; true where it is the `patience`th in a row that met nobody else.
+    /// Somebody runs the space that did not.
+    pub(super) fn begin_anew(&self) {
+        self.idle.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts a broadcast; true where it is the `patience`th in a row that met nobody else. Who has been asked and has not
+    /// answered is asked again much later.
     pub(super) fn is_worth_asking(&self, idle: bool, patience: u64) -> bool {
         if !idle {
-            self.idle.store(0, Ordering::Relaxed);
+            self.begin_anew();
             return false;
         }
-        let count = (self.idle.load(Ordering::Relaxed) & !ASKED) + 1;
-        let asks = count >= patience;
-        let next = if asks { ASKED } else { count };
+        let before = self.idle.load(Ordering::Relaxed);
+        let asked = before & ASKED;
+        let count = (before & !ASKED) + 1;
+        let limit = if asked == 0 {
+            patience
+        } else {
+            patience.saturating_mul(UNANSWERED)
+        };
+        let asks = count >= limit;
+        let next = if asks { ASKED } else { count | asked };
         self.idle.store(next, Ordering::Relaxed);
         asks
     }

@@ -1,0 +1,70 @@
+//! Several flushes of several spaces under one pair of barriers, as a reclaim batch issues them.
+
+use crate::common::*;
+use tlb_shootdown::arch::{Arch as _, HardwareId, Issued, Reach};
+use tlb_shootdown::cost::Cost;
+use tlb_shootdown::flush::Flush;
+
+fn flush_all(world: &World, flushes: &[(u64, Flush)]) -> (Vec<Executed>, Cost) {
+    let arch = world.engine.arch();
+    let mut cost = Cost::ZERO;
+    arch.store_barrier(Reach::Broadcast, &mut cost);
+    for (pid, flush) in flushes {
+        let tlb_shootdown::address::FlushRange::Pages(pages) = flush.range() else {
+            unreachable!("pages alone");
+        };
+        arch.flush_tlb_range(
+            HardwareId(*pid),
+            pages,
+            flush.into(),
+            Reach::Broadcast,
+            &mut cost,
+        );
+    }
+    let issued = flushes
+        .iter()
+        .map(|(pid, flush)| Issued::User(HardwareId(*pid), *flush));
+    arch.complete_broadcast(issued, &mut cost).unwrap();
+    (world.take(), cost)
+}
+
+/// 32 pages of 4 spaces: 1 ptesync, 32 tlbie, one closing sequence. Linux: 64 ptesync, 32 tlbie, 32 tlbsync.
+#[test]
+fn promise_01_pages_of_several_spaces_share_the_barriers() {
+    let world = World::power10(2);
+    let flushes: Vec<_> = (1..=4).map(|pid| (pid, leaves(0x5000, 8))).collect();
+    let (executed, cost) = flush_all(&world, &flushes);
+    assert_eq!(
+        (
+            cost.store_barriers,
+            cost.invalidations,
+            cost.completion_barriers
+        ),
+        (1, 32, 1)
+    );
+    assert_eq!(executed[0], PTESYNC);
+    assert_eq!(executed[33..], CLOSING);
+    assert_eq!(executed[32], tlbie(0xc000, 4 << 32));
+}
+
+/// The defects cost two barriers and one invalidation for the batch, and one repetition for each space: a thread may filter
+/// what names another PID.
+#[test]
+fn promise_03_defects_cost_two_barriers_for_the_batch() {
+    let world = World::power9(2);
+    let flushes: Vec<_> = (1..=4).map(|pid| (pid, leaves(0x5000, 8))).collect();
+    let (executed, cost) = flush_all(&world, &flushes);
+    assert_eq!((cost.store_barriers, cost.completion_barriers), (1, 3));
+    assert_eq!(cost.invalidations, 32 + 1 + 4);
+    let mended = [
+        PTESYNC,
+        tlbie(BY_PID, 0),
+        PTESYNC,
+        tlbie(0xc000, 1 << 32),
+        tlbie(0xc000, 2 << 32),
+        tlbie(0xc000, 3 << 32),
+        tlbie(0xc000, 4 << 32),
+    ];
+    assert_eq!(executed[33..40], mended);
+    assert_eq!(executed[40..], CLOSING);
+}

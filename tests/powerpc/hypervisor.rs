@@ -1,0 +1,185 @@
+//! A guest that may not `tlbie`: one hypervisor call for each flush.
+//!
+//! Sources of the arguments: PAPR, "H_RPT_INVALIDATE"; Linux' `hvcall.h` and `pseries_rpt_invalidate`.
+
+use crate::common::*;
+use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::arch::powerpc::Config;
+use tlb_shootdown::arch::powerpc::hypervisor::{HypervisorError, RptInvalidate};
+use tlb_shootdown::error::FlushError;
+use tlb_shootdown::flush::Flush;
+use tlb_shootdown_model::recorder::powerpc::RecordingHypervisor;
+
+/// A machine with a hypervisor of its own.
+fn guest(cpus: u32) -> (World, &'static RecordingHypervisor) {
+    let hypervisor: &'static _ = Box::leak(Box::new(RecordingHypervisor::new()));
+    let config = Config::guest_without_tlbie(hypervisor);
+    (World::new(config, POWER10, cpus), hypervisor)
+}
+
+const EVERYWHERE: RptInvalidate = RptInvalidate {
+    pid: 1,
+    target: 1,
+    kind: 0b1110,
+    page_sizes: u64::MAX,
+    start: 0,
+    end: u64::MAX,
+};
+
+#[test]
+fn promise_03_page_is_one_call_and_no_tlbie() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    let (executed, cost) = world.flush(&space, page(0x5000));
+    assert_eq!(executed, [PTESYNC]);
+    let call = RptInvalidate {
+        kind: 0b0010,
+        page_sizes: 1,
+        start: 0x5000,
+        end: 0x6000,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [call]);
+    assert_eq!(cost.invalidations, 1);
+}
+
+/// What this CPU alone holds it drops itself.
+#[test]
+fn promise_03_local_flushes_ask_nobody() {
+    let (world, hypervisor) = guest(2);
+    let space = alone(&world);
+    let (executed, _) = world.flush(&space, page(0x5000));
+    assert_eq!(
+        executed,
+        [PTESYNC, tlbiel(0x5000, PID_1), PTESYNC, CP_ABORT]
+    );
+    assert_eq!(hypervisor.take(), []);
+}
+
+/// A range is one call for all its pages and sizes, walk caches included.
+#[test]
+fn promise_08_range_is_one_call_for_every_size() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    world.flush(&space, Flush::pages(kib4(0x4020_5000, 8)));
+    let call = RptInvalidate {
+        kind: 0b0110,
+        page_sizes: 0b1101,
+        start: 0x4000_0000,
+        end: 0x8000_0000,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [call]);
+    let range = PageRange::from_len(VirtAddr::new(0x4000_0000), 4 << 21, PageSize::MIB_2).unwrap();
+    world.flush(
+        &space,
+        Flush::pages(range).leaf_only().leaf_size(PageSize::MIB_2),
+    );
+    let call = RptInvalidate {
+        kind: 0b0010,
+        page_sizes: 0b0100,
+        start: 0x4000_0000,
+        end: 0x4080_0000,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [call]);
+}
+
+#[test]
+fn promise_03_space_and_long_ranges_are_everything_of_the_process() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    world.flush(&space, Flush::all());
+    world.flush(&space, tables(0x5000, 34));
+    assert_eq!(hypervisor.take(), [EVERYWHERE; 2]);
+    world.flush(&space, leaves(0x5000, 34));
+    let leaves_alone = RptInvalidate {
+        kind: 0b0010,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [leaves_alone]);
+}
+
+/// There is no call for all processes: one for each, and one for the kernel.
+#[test]
+fn promise_03_everything_is_one_call_for_each_process() {
+    let (world, hypervisor) = guest(2);
+    let [one, other] = [world.space(), world.space()];
+    world.run(0, &one);
+    world.run(1, &other);
+    let (_, cost) = world.flush_kernel(Flush::all());
+    let pids: Vec<_> = hypervisor.take().iter().map(|call| call.pid).collect();
+    assert_eq!((pids, cost.invalidations), (vec![0, 1, 2], 3));
+}
+
+/// Busy: the ticket asks again until it is done.
+#[test]
+fn promise_05_busy_hypervisor_is_asked_again() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    hypervisor.fail_next(&[HypervisorError::Busy; 3]);
+    let (_, cost) = world.flush(&space, page(0x5000));
+    assert_eq!((hypervisor.take().len(), cost.invalidations), (4, 4));
+}
+
+/// Refused: everything of the process, once.
+#[test]
+fn promise_05_what_is_refused_is_asked_for_wider() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    hypervisor.fail_next(&[HypervisorError::Refused(-55)]);
+    let (_, cost) = world.flush(&space, page(0x5000));
+    assert_eq!(hypervisor.take()[1], EVERYWHERE);
+    assert_eq!(cost.escalations, 1);
+}
+
+/// A hypervisor that never does it: the flush names every CPU, and the ticket stays.
+#[test]
+fn promise_04_flush_that_nobody_vouches_for_times_out() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    hypervisor.fail_next(&[HypervisorError::Refused(-2); 100]);
+    let ticket = world.engine.start(&space, page(0x5000)).unwrap();
+    let unfinished = ticket.wait().expect_err("the hypervisor refuses");
+    assert_eq!(unfinished.error.cpus.len(), 2);
+    let mut ticket = unfinished.ticket;
+    // It comes round.
+    hypervisor.fail_next(&[]);
+    let mut polls = 0;
+    while ticket.poll().is_pending() {
+        polls += 1;
+        assert!(polls < 100);
+    }
+    assert!(polls > 10);
+}
+
+#[test]
+fn promise_04_refused_flush_is_an_error_of_the_waiting_form() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    hypervisor.fail_next(&[HypervisorError::Busy; 100]);
+    let error = world.engine.flush_space(&space).unwrap_err();
+    assert!(matches!(error, FlushError::Incomplete(incomplete) if incomplete.cpus.len() == 2));
+}
+
+/// The PID of a space whose end nobody vouches for is not given again.
+#[test]
+fn promise_07_pid_stays_taken_until_the_hypervisor_has_dropped_it() {
+    let (world, hypervisor) = guest(2);
+    let space = shared(&world);
+    world.run_kernel(1);
+    world.run_kernel(0);
+    hypervisor.fail_next(&[HypervisorError::Refused(-2); 9]);
+    let unfinished = world
+        .engine
+        .retire(&space)
+        .unwrap()
+        .wait()
+        .expect_err("refused");
+    let next = world.space();
+    assert_eq!(world.run(0, &next), 2);
+    let mut ticket = unfinished.ticket;
+    while ticket.poll().is_pending() {}
+    world.run_kernel(0);
+    world.engine.retire(&next).unwrap().wait().unwrap();
+}

@@ -1,0 +1,101 @@
+//! Kernel mappings: quadrant 3, under PID 0.
+
+use crate::common::*;
+use tlb_shootdown::address::{PageRange, PageSize, RangeError, VirtAddr};
+use tlb_shootdown::arch::powerpc::Config;
+use tlb_shootdown::error::{FlushError, Refused};
+use tlb_shootdown::flush::Flush;
+
+const KERNEL: u64 = 0xc008_0000_0000_0000;
+
+#[test]
+fn promise_03_kernel_pages_are_broadcast_under_pid_0() {
+    let world = World::power10(2);
+    let (executed, _) = world.flush_kernel(leaves(KERNEL, 2));
+    let expected = [
+        PTESYNC,
+        tlbie(KERNEL, 0),
+        tlbie(KERNEL + 0x1000, 0),
+        EIEIO,
+        TLBSYNC,
+        PTESYNC,
+    ];
+    assert_eq!(executed, expected);
+}
+
+/// Where sizes are not promised, as large as the kernel's mappings may be.
+#[test]
+fn promise_03_kernel_page_of_unknown_size_is_flushed_in_every_size() {
+    let world = World::power10(2);
+    world.take();
+    let cost = world.engine.flush_kernel_range(kib4(KERNEL, 1)).unwrap();
+    assert_eq!(cost.invalidations, 3);
+}
+
+#[test]
+fn promise_08_kernel_tables_drop_walk_caches() {
+    let world = World::power10(2);
+    let (executed, _) = world.flush_kernel(tables(KERNEL, 1));
+    let walk_caches = ("tlbie ric1 prs1", [BY_PID, 0]);
+    assert_eq!(executed[1..3], [walk_caches, tlbie(KERNEL, 0)]);
+    let (executed, _) = world.flush_kernel(tables(KERNEL, 34));
+    assert_eq!(executed[1], ("tlbie ric2 prs1", [BY_PID, 0]));
+}
+
+/// A hypervisor's own entries hang under LPID 0, those of its guests under all others.
+#[test]
+fn promise_03_everything_of_a_hypervisor_is_guests_and_its_own() {
+    let world = World::power10(2);
+    let (executed, cost) = world.flush_kernel(Flush::all());
+    let guests = ("tlbie ric2 prs1", [0xc00, 1]);
+    let own = ("tlbie ric2 prs0", [0xc00, 0]);
+    assert_eq!(executed, [PTESYNC, guests, own, EIEIO, TLBSYNC, PTESYNC]);
+    assert_eq!(cost.invalidations, 2);
+}
+
+/// A guest names its partition, whose number the hypervisor knows.
+#[test]
+fn promise_03_everything_of_a_guest_is_its_partition() {
+    let world = World::new(Config::guest(), POWER10, 2);
+    let (executed, _) = world.flush_kernel(Flush::all());
+    let partition = ("tlbie ric2 prs1", [0x800, 0]);
+    assert_eq!(executed, [PTESYNC, partition, EIEIO, TLBSYNC, PTESYNC]);
+}
+
+/// A CPU that comes online drops what its TLB holds from earlier.
+#[test]
+fn promise_02_joining_cpu_drops_every_scope_in_every_set() {
+    let world = World::power9(1);
+    world.on(1);
+    world.engine.cpu_online().unwrap();
+    let executed = world.take();
+    let partition_scoped = ("tlbiel ric2 prs0", [0xc00, 0]);
+    assert_eq!(executed[..3], [PTESYNC, PTESYNC, partition_scoped]);
+    for set in 1..128 {
+        let rb = (set as u64) << 12 | 0xc00;
+        assert_eq!(executed[2 + set], ("tlbiel ric0 prs0", [rb, 0]));
+        assert_eq!(executed[130 + set], tlbiel(rb, 0));
+    }
+    assert_eq!(executed[130], ("tlbiel ric2 prs1", [0xc00, 0]));
+    assert_eq!(executed[258..], [PTESYNC, SLBIA_ALL, ISYNC]);
+}
+
+#[test]
+fn promise_02_joining_cpu_of_a_guest_drops_its_own_scope() {
+    let world = World::new(Config::guest(), POWER10, 1);
+    world.on(1);
+    world.engine.cpu_online().unwrap();
+    let own = ("tlbiel ric2 prs1", [0x800, 0]);
+    let expected = [PTESYNC, PTESYNC, own, PTESYNC, CP_ABORT, SLBIA_ALL, ISYNC];
+    assert_eq!(world.take(), expected);
+}
+
+#[test]
+fn only_quadrant_3_is_the_kernels() {
+    let world = World::power10(2);
+    for addr in [0x5000, 0x4000_0000_0000_0000, 0xc010_0000_0000_0000] {
+        let range = PageRange::page(VirtAddr::new(addr), PageSize::KIB_4);
+        let refused = FlushError::Refused(Refused::Range(RangeError::NonCanonical));
+        assert_eq!(world.engine.flush_kernel_range(range), Err(refused));
+    }
+}
