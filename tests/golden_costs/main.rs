@@ -4,6 +4,7 @@
 mod amd;
 mod cpus;
 mod devices;
+mod powerpc;
 #[path = "../support/translation.rs"]
 mod translation;
 mod vtd;
