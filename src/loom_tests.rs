@@ -7,6 +7,8 @@ mod amd;
 mod attachment;
 mod engine;
 mod mailbox;
+mod power;
+mod power_world;
 mod world;
 mod x86;
 mod x86_world;

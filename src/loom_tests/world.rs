@@ -1,7 +1,9 @@
 //! The smallest machine: page-table entries, frames behind them, and CPUs that are loom threads.
 
 use crate::address::{PageRange, PageSize, RangeError, VirtAddr};
-use crate::arch::{Arch, Delivery, Entries, Half, HardwareId, IdError, JoinError, Reach};
+use crate::arch::{
+    Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
+};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuMask};
 use crate::flush::Flush;
@@ -154,7 +156,15 @@ unsafe impl Arch for Plain {
         drop_cached();
     }
 
-    fn complete(&self, _: Half, _: Reach, _: &mut Cost) {}
+    fn complete_local(&self, _: impl IntoIterator<Item = Issued>, _: &mut Cost) {}
+
+    fn complete_broadcast(
+        &self,
+        _: impl IntoIterator<Item = Issued>,
+        _: &mut Cost,
+    ) -> Result<(), Unproven> {
+        Ok(())
+    }
 
     fn activate(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! No block is `nomem`, `readonly` or `pure`: the compiler must neither move page-table stores and later accesses across
 //! a barrier or an invalidation, nor merge two of them. TLBIE, TLBIEL and SLBIA are spelt as words, because assemblers know them with
-//! other operands for other versions of the ISA; RB and RS are therefore always r4 and r5.
+//! other operands for other versions of the ISA; RB and RS are therefore always r3 and r4.
 
 use super::Instructions;
 use core::arch::asm;
@@ -32,8 +32,8 @@ macro_rules! invalidation {
             unsafe {
                 asm!(
                     ".long {word}",
-                    word = const 31 << 26 | 5 << 21 | $ric << 18 | $prs << 17 | 1 << 16 | 4 << 11 | $opcode << 1,
-                    in("r4") rb, in("r5") rs,
+                    word = const 31 << 26 | 4 << 21 | $ric << 18 | $prs << 17 | 1 << 16 | 3 << 11 | $opcode << 1,
+                    in("r3") rb, in("r4") rs,
                     options(nostack, preserves_flags)
                 );
             }
