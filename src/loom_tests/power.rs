@@ -36,7 +36,7 @@ fn loom_promise_02_power_letting_go_against_switch() {
     });
 }
 
-/// The same where it has let go before either begins.
+/// It has let go, and comes back while a flush takes it out of the members: the next flush finds it there again.
 #[test]
 fn loom_promise_02_power_trim_against_switch() {
     explore(Some(3), || {
@@ -47,12 +47,28 @@ fn loom_promise_02_power_trim_against_switch() {
             .unwrap();
         let switches = cpu(&world, 1, |world| {
             world.switch();
-            world.touch(1);
-            world.switch_to_kernel();
+            world.touch(2);
+            world.touch(2);
+        });
+        world.unmap(1);
+        world.unmap(2);
+        switches.join().unwrap();
+    });
+}
+
+/// Asked, it answers only when it runs the process again: it drops what it holds, and lets go of nothing.
+#[test]
+fn loom_promise_02_power_late_answer_lets_nothing_go() {
+    explore(Some(3), || {
+        let world = World::after_a_move();
+        world.unmap(0);
+        let answers = cpu(&world, 1, |world| {
             world.switch();
+            world.engine.on_ipi();
+            world.touch(1);
             world.touch(1);
         });
         world.unmap(1);
-        switches.join().unwrap();
+        answers.join().unwrap();
     });
 }

@@ -20,7 +20,7 @@ type Space = AddressSpace<Machine, 1>;
 
 /// The kernel's and the space's.
 const PIDS: usize = 2;
-const PAGES: usize = 2;
+const PAGES: usize = 3;
 
 loom::thread_local! {
     static CURRENT: Cell<usize> = Cell::new(0);

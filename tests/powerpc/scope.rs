@@ -111,8 +111,10 @@ fn promise_02_cpu_that_comes_back_after_letting_go_is_a_member_again() {
     world.run(1, &space);
     world.run_kernel(1);
     assert!(!is_local(&world.flush(&space, page(0x5000)).0));
-    // And once it was found to have let go, it comes back as a new member.
+    // Asked anew: what it let go of before it came back says nothing.
     world.flush(&space, page(0x5000));
+    assert!(!is_local(&world.flush(&space, page(0x5000)).0));
+    // And once it was found to have let go, it comes back as a new member.
     world.serve(1);
     assert!(is_local(&world.flush(&space, page(0x5000)).0));
     world.run(1, &space);
