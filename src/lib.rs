@@ -14,13 +14,13 @@
 //! | when | what |
 //! |---|---|
 //! | a CPU starts, stops | [`cpu_online`](shootdown::Shootdown::cpu_online), [`cpu_offline`](shootdown::Shootdown::cpu_offline) |
-//! | the CPUs of the machine have started | `seal_features` of the architecture: [AArch64](arch::aarch64::Aarch64::seal_features), [x86-64](arch::x86_64::X86_64::seal_features) |
+//! | the CPUs of the machine have started | `seal_features` of the architecture: [AArch64](arch::aarch64::Aarch64::seal_features), [x86-64](arch::x86_64::X86_64::seal_features); POWER has nothing to seal |
 //! | a process begins, ends | [`new_space`](shootdown::Shootdown::new_space), [`retire`](shootdown::Shootdown::retire) |
 //! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), then [`root_loaded`](shootdown::Shootdown::root_loaded); [`before_migration`](shootdown::Shootdown::before_migration) |
 //! | a kernel thread or the idle task borrows the root, or loads the kernel's own | [`enter_lazy`](shootdown::Shootdown::enter_lazy), [`switch_to_kernel`](shootdown::Shootdown::switch_to_kernel) |
 //! | x86-64 with page-table isolation leaves for user mode | [`user_cr3_on_exit`](arch::x86_64::X86_64::user_cr3_on_exit) |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |
-//! | rights were widened, nothing else | [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) |
+//! | rights were widened, nothing else | [`upgrade`](shootdown::Shootdown::upgrade), or [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) after the store |
 //! | a write fault finds the entry writable | [`fix_spurious_fault`](shootdown::Shootdown::fix_spurious_fault) |
 //! | kernel mappings, kernel tables | [`flush_kernel_range`](shootdown::Shootdown::flush_kernel_range), [`flush_kernel_tables`](shootdown::Shootdown::flush_kernel_tables) |
 //! | an IOMMU is found, a device appears behind it | the driver: [`smmuv3`](iommu::smmuv3), [`vtd`](iommu::vtd), [`amd`](iommu::amd) |
