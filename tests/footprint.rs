@@ -1,6 +1,7 @@
 //! The engine stands in a static, and its memory is a matter of the number of CPUs alone.
 
 use tlb_shootdown::address::{PageRange, RangeError};
+use tlb_shootdown::arch::powerpc::PowerPc;
 use tlb_shootdown::arch::x86_64::X86_64;
 use tlb_shootdown::arch::{
     Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
@@ -9,6 +10,7 @@ use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
+use tlb_shootdown_model::recorder::powerpc as power;
 use tlb_shootdown_model::recorder::x86_64::Recorder;
 
 /// One CPU without a TLB.
@@ -106,6 +108,26 @@ unsafe impl Platform for OnX86 {
     fn send_ipi(&self, _: CpuMask<'_>) {}
 }
 
+/// The same on POWER CPUs, with a bit for each of a million PIDs.
+struct OnPower;
+
+// SAFETY: nothing runs on it.
+unsafe impl Platform for OnPower {
+    type Arch = PowerPc<power::Recorder, 4>;
+    type PinGuard = ();
+    type IrqGuard = ();
+
+    fn cpu(&self) -> CpuId {
+        CpuId::new(0)
+    }
+
+    fn pin_cpu(&self) {}
+
+    fn irq_save(&self) {}
+
+    fn send_ipi(&self, _: CpuMask<'_>) {}
+}
+
 static ENGINE: Shootdown<Nothing, 4> = Shootdown::new(Nothing, Nothing);
 
 #[test]
@@ -120,4 +142,5 @@ fn engine_of_256_cpus_fits_in_512_kib() {
     assert!(size_of::<Shootdown<Nothing, 4>>() <= 512 * 1024);
     assert!(size_of::<Shootdown<Nothing, 1>>() <= 64 * 1024);
     assert!(size_of::<Shootdown<OnX86, 4>>() <= 512 * 1024);
+    assert!(size_of::<Shootdown<OnPower, 4>>() <= 512 * 1024);
 }
