@@ -108,7 +108,7 @@ unsafe impl Platform for OnX86 {
     fn send_ipi(&self, _: CpuMask<'_>) {}
 }
 
-/// The same on POWER CPUs, with a bit for each of a million PIDs.
+/// The same on POWER CPUs, with a bit for each of half a million PIDs.
 struct OnPower;
 
 // SAFETY: nothing runs on it.

@@ -7,8 +7,9 @@ use crate::address::{PageRange, PageSize, RangeError};
 use crate::arch::Half;
 use core::fmt;
 
-/// The largest PID that ISA 3.0 and 3.1 have room for.
-pub(super) const MAX_PID_BITS: u32 = 20;
+/// Half of the 20 bits' worth that machines have so far: half a million processes at once, in a bitmap that lets the engine of 256 CPUs fit
+/// into 512 KiB.
+pub(super) const MAX_PID_BITS: u32 = 19;
 
 /// How the kernel may invalidate on other CPUs.
 #[derive(Clone, Copy)]
@@ -65,7 +66,7 @@ impl Config {
         Self::with(Privilege::WithoutTlbie(hypervisor))
     }
 
-    /// Pages of 4 KiB, PIDs of 20 bits, an ISA level as the PVR says, a flush by PID beyond 33 pages everywhere and 256 here.
+    /// Pages of 4 KiB, PIDs of 19 bits, an ISA level as the PVR says, a flush by PID beyond 33 pages everywhere and 256 here.
     const fn with(privilege: Privilege) -> Self {
         Self {
             privilege,
@@ -86,7 +87,7 @@ impl Config {
         self
     }
 
-    /// How many bits a PID has, 1 to 20: `ibm,mmu-pid-bits` of the device tree, or fewer.
+    /// How many bits a PID has, 1 to 19: `ibm,mmu-pid-bits` of the device tree (20 so far), or fewer.
     pub const fn pid_bits(mut self, bits: u32) -> Self {
         self.pid_bits = match bits {
             0 => 1,
