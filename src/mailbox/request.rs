@@ -16,6 +16,9 @@ pub(crate) enum Request {
     Kernel { flush: Flush },
     /// The space is being retired: leave its root where it is still loaded, then flush it.
     Leave { space: SpaceId, id: HardwareId },
+    /// Drop what is held of the space, unless it runs here: nobody needs it, and nobody waits. A root of it that is loaded for nobody is
+    /// left.
+    LetGo { space: SpaceId, id: HardwareId },
     /// Everything there is.
     Everything,
 }
@@ -47,7 +50,7 @@ impl Request {
     pub(super) fn is_flush(&self) -> bool {
         match self {
             Self::Space(_) | Self::Kernel { .. } | Self::Everything => true,
-            Self::Round | Self::Leave { .. } => false,
+            Self::Round | Self::Leave { .. } | Self::LetGo { .. } => false,
         }
     }
 
@@ -68,7 +71,8 @@ impl Request {
                 [2 | shape, first, last, 0, 0, 0]
             }
             Self::Leave { space, id } => [3, 0, 0, space.raw(), id.0, 0],
-            Self::Everything => [4, 0, 0, 0, 0, 0],
+            Self::LetGo { space, id } => [4, 0, 0, space.raw(), id.0, 0],
+            Self::Everything => [5, 0, 0, 0, 0, 0],
         }
     }
 
@@ -88,6 +92,7 @@ impl Request {
                 flush: decode_flush(shape, first, last),
             },
             3 => Self::Leave { space, id },
+            4 => Self::LetGo { space, id },
             _ => Self::Everything,
         }
     }

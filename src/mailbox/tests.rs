@@ -2,7 +2,11 @@ use std::boxed::Box;
 use std::vec;
 
 use super::{FARTHEST, Mailboxes, Request};
+use crate::address::{PageSize, VirtAddr};
+use crate::arch::{Change, HardwareId};
 use crate::cpu_set::{CpuId, CpuSet};
+use crate::flush::Flush;
+use crate::space_id::SpaceId;
 
 const INITIATOR: CpuId = CpuId::new(0);
 const SILENT: CpuId = CpuId::new(1);
@@ -35,4 +39,32 @@ fn promise_03_silence_is_never_taken_for_an_answer() {
     for &posted in &asked {
         assert!(mailboxes.has_acked(posted, SILENT), "{posted:?} is settled");
     }
+}
+
+/// Whatever is asked for is what is read, and what covers two covers each.
+#[test]
+fn promise_05_requests_survive_their_encoding() {
+    let (space, id) = (SpaceId::from_raw(7), HardwareId(1 << 40 | 5));
+    let flush = Flush::page(VirtAddr::new(0x40_0000), PageSize::MIB_2);
+    let change = Change {
+        space,
+        id,
+        generation: 9,
+        flush,
+    };
+    let requests = [
+        Request::Round,
+        Request::Space(change),
+        Request::Kernel { flush },
+        Request::Leave { space, id },
+        Request::LetGo { space, id },
+        Request::Everything,
+    ];
+    for request in requests {
+        assert_eq!(Request::decode(request.encode()), request);
+        assert_eq!(request.merge(&request), request);
+        assert_eq!(request.merge(&Request::Everything), Request::Everything);
+    }
+    let merged = requests[3].merge(&requests[4]);
+    assert_eq!(merged, Request::Everything, "one is waited for");
 }

@@ -110,6 +110,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 self.leave_borrowed_root(me, Some(*space));
                 self.arch.forget(me, *space, *id, &mut cost);
             }
+            Request::LetGo { space, id } => {
+                if self.arch.is_lazy(me, *space) {
+                    self.leave_borrowed_root(me, Some(*space));
+                }
+                self.arch.forget(me, *space, *id, &mut cost);
+            }
             Request::Everything => {
                 self.leave_borrowed_root(me, None);
                 self.arch.flush_tlb_all(Reach::Local, &mut cost);

@@ -123,11 +123,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         };
         let idle = scope.cpus.contains(scope.me) && others.iter().all(is_idle);
         if self.arch.asks_to_let_go(&space.hardware, idle) {
-            let leave = Request::Leave {
+            let request = Request::LetGo {
                 space: space.id(),
                 id,
             };
-            self.post(&others, &leave, cost);
+            self.post(&others, &request, cost);
         }
     }
 }

@@ -92,7 +92,9 @@ fn promise_02_cpu_that_runs_the_process_again_is_not_forgotten() {
     world.flush(&space, page(0x5000));
     world.flush(&space, page(0x5000));
     world.run(1, &space);
+    let before = world.times_left();
     world.serve(1);
+    assert_eq!(world.times_left(), before, "it is no loan");
     for _ in 0..3 {
         let (executed, cost) = world.flush(&space, page(0x5000));
         assert_eq!((is_local(&executed), cost.ipis), (false, 0));
@@ -119,6 +121,24 @@ fn promise_02_cpu_that_comes_back_after_letting_go_is_a_member_again() {
     assert!(is_local(&world.flush(&space, page(0x5000)).0));
     world.run(1, &space);
     assert!(!is_local(&world.flush(&space, page(0x5000)).0));
+}
+
+/// Asked about a process that has ended meanwhile, whose PID another has by now: it lets go of nothing that the other holds.
+#[test]
+fn promise_07_late_answer_says_nothing_of_the_next_process() {
+    let world = World::new(Config::hypervisor().pid_bits(1), POWER10, 2);
+    let first = shared(&world);
+    world.run_kernel(1);
+    world.flush(&first, page(0x5000));
+    assert_eq!(world.flush(&first, page(0x5000)).1.ipis, 1);
+    world.run_kernel(0);
+    world.engine.retire(&first).unwrap().wait().unwrap();
+    let second = shared(&world);
+    world.serve(1);
+    world.run_kernel(1);
+    for _ in 0..3 {
+        assert!(!is_local(&world.flush(&second, page(0x5000)).0));
+    }
 }
 
 /// A process with two threads is never asked about.

@@ -13,7 +13,6 @@ const IS_ALL: u64 = 3 << 10;
 const AP_SHIFT: u32 = 5;
 const SET_SHIFT: u32 = 12;
 const PID_SHIFT: u32 = 32;
-const PID_MASK: u64 = 0xffff_ffff;
 
 /// An address that no table maps, as the target of an invalidation that only has to be one.
 pub const UNUSED: VirtAddr = VirtAddr::new((1 << 52) - 1);
@@ -81,9 +80,9 @@ pub const fn all(set: u64) -> u64 {
     set << SET_SHIFT | IS_ALL
 }
 
-/// RS of a process of this partition. Of the identifier's coding the PID alone.
+/// RS of a process of this partition. What the identifier's coding has above the PID is shifted out.
 pub const fn of_process(id: HardwareId) -> u64 {
-    (id.0 & PID_MASK) << PID_SHIFT
+    id.0 << PID_SHIFT
 }
 
 /// RS of a partition.

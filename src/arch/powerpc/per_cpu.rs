@@ -13,6 +13,8 @@ pub(super) struct Cpu {
     shown: Shown,
     /// What [`Shown`] says once the switch has ended.
     entering: AtomicU64,
+    /// The PID that is loaded or being loaded. Touched by this CPU alone.
+    pid: AtomicU64,
     /// The PID of which nothing was left when this CPU last dropped one wholly, and that it has not run since; 0: none.
     let_go: AtomicU64,
 }
@@ -23,6 +25,7 @@ impl Cpu {
             Self {
                 shown: Shown::new(),
                 entering: AtomicU64::new(Loaded::KERNEL.raw()),
+                pid: AtomicU64::new(0),
                 let_go: AtomicU64::new(0),
             }
         }
@@ -30,6 +33,7 @@ impl Cpu {
 
     /// Nothing is loaded but the kernel's PID.
     pub(super) fn reset(&self) {
+        self.pid.store(0, Ordering::Relaxed);
         self.shown.set_lazy(false);
         self.shown.end_switch(Loaded::KERNEL);
     }
@@ -43,6 +47,7 @@ impl Cpu {
         }
         self.entering
             .store(Loaded::SWITCHING.raw(), Ordering::Relaxed);
+        self.pid.store(plain(id).0, Ordering::Relaxed);
         self.shown.begin_switch();
         comes_back
     }
@@ -54,6 +59,7 @@ impl Cpu {
 
     pub(super) fn enter_kernel(&self) {
         self.shown.begin_switch();
+        self.pid.store(0, Ordering::Relaxed);
         self.entering.store(Loaded::KERNEL.raw(), Ordering::Relaxed);
     }
 
@@ -78,6 +84,7 @@ impl Cpu {
     /// The kernel's PID has been loaded where another's was borrowed.
     pub(super) fn leave_borrowed_root(&self) {
         if self.shown.is_lazy() {
+            self.pid.store(0, Ordering::Relaxed);
             self.shown.end_switch(Loaded::KERNEL);
             self.shown.set_lazy(false);
         }
@@ -94,9 +101,12 @@ impl Cpu {
         }
     }
 
-    /// Everything of the process has been dropped here, and nothing can come back: another PID is loaded.
+    /// Everything under the PID has been dropped here. Unless it is loaded, whosever it is by now, nothing can come back.
     pub(super) fn let_go(&self, id: HardwareId) {
-        self.let_go.store(plain(id).0, Ordering::SeqCst);
+        let is_loaded = self.pid.load(Ordering::Relaxed) == plain(id).0;
+        if !is_loaded && !self.shown.loaded().is_switching() {
+            self.let_go.store(plain(id).0, Ordering::SeqCst);
+        }
     }
 
     pub(super) fn has_let_go(&self, id: HardwareId) -> bool {

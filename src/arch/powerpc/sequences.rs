@@ -147,15 +147,13 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
         }
     }
 
-    fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
+    fn forget(&self, cpu: CpuId, _: SpaceId, id: HardwareId, cost: &mut Cost) {
         let everything = Plan::Process {
             depth: Depth::Tables,
         };
         self.carry_out(&everything, id, Reach::Local, cost);
         self.close_here([Issued::User(id, Flush::all())], cost);
-        if let Some(cpu) = self.cpus.get(cpu)
-            && cpu.presence(space) == Presence::Elsewhere
-        {
+        if let Some(cpu) = self.cpus.get(cpu) {
             cpu.let_go(id);
         }
     }
