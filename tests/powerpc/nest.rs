@@ -136,6 +136,24 @@ fn promise_03_hypervisor_is_told_of_nest_mmus() {
     assert_eq!(targets, [0b101]);
 }
 
+/// No CPU has run the process yet, and an accelerator does.
+#[test]
+fn promise_03_process_that_never_ran_is_flushed_for_its_accelerator() {
+    let world = World::power10(2);
+    let space = world.space();
+    let pid = world.engine.arch().assign_pid(space.hardware()).unwrap();
+    let accelerator = Accelerator::new(SNOOPS);
+    let attached = world
+        .engine
+        .attach(&space, accelerator, AttachKey(1))
+        .unwrap();
+    let (executed, _) = world.flush(&space, page(0x5000));
+    assert_eq!((pid.0, executed[1]), (1, tlbie(0x5000, PID_1)));
+    world.engine.detach(&space, attached).unwrap();
+    assert_eq!(world.flush(&space, page(0x5000)).0, [PTESYNC]);
+    assert_eq!(world.run(0, &space), 1);
+}
+
 /// Nobody runs the process any more, and an accelerator still does.
 #[test]
 fn promise_03_process_without_cpus_is_flushed_for_its_accelerator() {

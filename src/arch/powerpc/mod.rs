@@ -43,6 +43,7 @@ use self::instructions::Instructions;
 use self::isa::Machine;
 use self::per_cpu::PerCpu;
 use self::pid::Allocator;
+use crate::arch::{HardwareId, IdError};
 use crate::sync::const_unless_loom;
 
 /// The POWER CPUs of one machine, up to `64 * WORDS` of them: hardware threads, each with a number of its own.
@@ -74,6 +75,20 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     /// The level of the ISA that the CPUs have; 3.0 until the first has joined.
     pub fn isa(&self) -> Isa {
         self.machine.isa()
+    }
+
+    /// The PID of the process, given to it now where it has none: for accelerators that share it before a CPU has run it. It keeps the
+    /// PID until it is retired.
+    ///
+    /// # Errors
+    /// [`IdError::Exhausted`].
+    ///
+    /// # Context
+    /// With interrupts off.
+    pub fn assign_pid(&self, space: &PidSlot) -> Result<HardwareId, IdError> {
+        let bits = self.config.pid_width();
+        let id = self.pids.activate(space, bits, &mut || ())?;
+        Ok(pid::plain(id))
     }
 
     /// What the instructions are executed on.
