@@ -23,7 +23,7 @@
 //! | rights were widened, nothing else | [`upgrade`](shootdown::Shootdown::upgrade), or [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) after the store |
 //! | a write fault finds the entry writable | [`fix_spurious_fault`](shootdown::Shootdown::fix_spurious_fault) |
 //! | kernel mappings, kernel tables | [`flush_kernel_range`](shootdown::Shootdown::flush_kernel_range), [`flush_kernel_tables`](shootdown::Shootdown::flush_kernel_tables) |
-//! | an IOMMU is found, a device appears behind it | the driver: [`smmuv3`](iommu::smmuv3), [`vtd`](iommu::vtd), [`amd`](iommu::amd) |
+//! | an IOMMU is found, a device appears behind it | the driver: [`smmuv3`](iommu::smmuv3), [`vtd`](iommu::vtd), [`amd`](iommu::amd), [`ocxl`](iommu::ocxl) |
 //! | a device shares, no longer shares a process's tables | [`attach`](shootdown::Shootdown::attach), [`detach`](shootdown::Shootdown::detach) |
 //! | the shootdown interrupt; spin loops with interrupts off; the NMI | [`on_ipi`](shootdown::Shootdown::on_ipi); [`poll`](shootdown::Shootdown::poll); [`on_nmi`](shootdown::Shootdown::on_nmi) |
 //!
