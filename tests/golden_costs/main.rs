@@ -2,9 +2,16 @@
 //! figure is a change of the design.
 
 mod amd;
+#[path = "../support/atsd.rs"]
+mod atsd;
 mod cpus;
 mod devices;
+mod ocxl;
 mod powerpc;
+#[path = "../support/regions.rs"]
+mod regions;
+#[path = "../support/ring_lock.rs"]
+mod ring_lock;
 #[path = "../support/translation.rs"]
 mod translation;
 mod vtd;
@@ -16,6 +23,7 @@ use cpus::{
     upgrade,
 };
 use devices::DeviceRow;
+use ocxl::{OcxlRow, gib1_leaves, kib4_leaves, kib64_leaves, mib2_leaves, table};
 use tlb_shootdown::arch::aarch64::Config;
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::range::RangePolicy;
@@ -133,4 +141,39 @@ const AMD: &[AmdRow] = &[
     ("8 pages, 32 device TLBs",         1, 32, true,  pages::<8>,   [64, 2, 2, 2, 0]),
     ("8 pages, 4 IOMMUs of 8 TLBs",     4, 8,  true,  pages::<8>,   [64, 8, 8, 8, 0]),
     ("spurious fault",                  1, 1,  true,  spurious_fault, [0, 0, 0, 0, 0]),
+];
+
+/// On a space that devices share through OpenCAPI links. The columns are the number of links, of contexts on each, and whether the links
+/// snoop; then launches, waits (there are none), LNCH writes, barriers and escalations, of all links together.
+///
+/// A page of any size is one launch, and so is everything, and whatever is more than 8 pages or of pages whose size nobody promises. Linux
+/// launches once for each 64 KiB or 4 KiB, whatever the size of the leaf, with a barrier before each of two writes; for a whole space it never ends.
+#[rustfmt::skip]
+const OCXL: &[OcxlRow] = &[
+    ("one page",                        1, 1,  false, page,                 [1, 0, 1, 1, 0]),
+    ("upgrade of one page",             1, 1,  false, upgrade,              [1, 0, 1, 1, 0]),
+    ("one 2 MiB leaf",                  1, 1,  false, block,                [1, 0, 1, 1, 0]),
+    ("the whole space",                 1, 1,  false, space,                [1, 0, 1, 1, 0]),
+    ("one 64 KiB leaf",                 1, 1,  false, kib64_leaves::<1>,    [1, 0, 1, 1, 0]),
+    ("one 1 GiB leaf",                  1, 1,  false, gib1_leaves::<1>,     [1, 0, 1, 1, 0]),
+    ("4 leaves of 4 KiB",               1, 1,  false, kib4_leaves::<4>,     [4, 0, 4, 4, 0]),
+    ("8 leaves of 4 KiB",               1, 1,  false, kib4_leaves::<8>,     [8, 0, 8, 8, 0]),
+    ("9 leaves of 4 KiB",               1, 1,  false, kib4_leaves::<9>,     [1, 0, 1, 1, 1]),
+    ("512 leaves of 4 KiB",             1, 1,  false, kib4_leaves::<512>,   [1, 0, 1, 1, 1]),
+    ("8 leaves of 64 KiB",              1, 1,  false, kib64_leaves::<8>,    [8, 0, 8, 8, 0]),
+    ("9 leaves of 64 KiB",              1, 1,  false, kib64_leaves::<9>,    [1, 0, 1, 1, 1]),
+    ("8 leaves of 2 MiB",               1, 1,  false, mib2_leaves::<8>,     [8, 0, 8, 8, 0]),
+    ("9 leaves of 2 MiB",               1, 1,  false, mib2_leaves::<9>,     [1, 0, 1, 1, 1]),
+    ("8 leaves of 1 GiB",               1, 1,  false, gib1_leaves::<8>,     [8, 0, 8, 8, 0]),
+    // One of the two escalations is the CPUs'.
+    ("9 leaves of 1 GiB",               1, 1,  false, gib1_leaves::<9>,     [1, 0, 1, 1, 2]),
+    ("one page and its table",          1, 1,  false, table,                [1, 0, 1, 1, 1]),
+    ("8 pages of unknown size",         1, 1,  false, pages::<8>,           [1, 0, 1, 1, 1]),
+    ("one page, 16 contexts",           1, 16, false, page,                 [1, 0, 1, 1, 0]),
+    ("one page, 4 links",               4, 1,  false, page,                 [4, 0, 4, 4, 0]),
+    ("the whole space, 4 links",        4, 8,  false, space,                [4, 0, 4, 4, 0]),
+    ("one page, 4 links that snoop",    4, 8,  true,  page,                 [0, 0, 0, 0, 0]),
+    ("the whole space, snooping",       1, 1,  true,  space,                [0, 0, 0, 0, 0]),
+    ("one kernel page",                 1, 1,  false, kernel_pages::<1>,    [0, 0, 0, 0, 0]),
+    ("spurious fault",                  1, 1,  false, spurious_fault,       [0, 0, 0, 0, 0]),
 ];

@@ -88,6 +88,8 @@ fn two_contexts_of_one_accelerator_end_one_after_the_other() {
     bench.unit.inner().manners.insert(5, Manners::After(1));
     assert_eq!(release(&bench, key), Err(Full));
     assert_eq!(bench.unit.take_log(), [Event::Terminate(5)]);
+    // Firmware is asked once in each call.
+    assert_eq!(release(&bench, key), Err(Full));
     assert_eq!(release(&bench, key), Ok(()));
     let expected = [
         Event::Terminated(5),

@@ -3,11 +3,11 @@
 use crate::fake::{Bench, Event, Manners, WHOLE};
 use crate::support::{Engine, Machine, Sink, Space, leaf, page, pages};
 use tlb_shootdown::address::PageSize;
-use tlb_shootdown::error::AttachError;
+use tlb_shootdown::error::{AttachError, FlushError};
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::iommu::ocxl::Config;
 use tlb_shootdown::notifier::Attachment;
-use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown::secondary::{AttachKey, SecondaryError};
 use tlb_shootdown::ticket::Frames;
 
 struct Stage {
@@ -91,7 +91,35 @@ fn promise_11_ranges_and_spaces_cost_what_they_should() {
     assert_eq!((cost.commands, cost.escalations), (1, 0));
 }
 
-/// STAT does not clear: the engine's deadline ends the wait, frames stay owned, and come free when it does.
+/// The engine's deadline ends the wait, and names the place of the link; the next flush goes on where it stopped.
+#[test]
+fn promise_05_stat_that_does_not_clear_is_a_timeout_and_nothing_is_lost() {
+    let stage = Stage::new(Bench::usual());
+    stage.device_read(7);
+    stage.bench.unit.inner().stalled = true;
+    let Err(FlushError::Incomplete(late)) = stage.engine.flush(stage.space, leaf(7)) else {
+        panic!("nobody has answered")
+    };
+    assert_eq!((late.secondaries, late.error), (1, None));
+    assert_eq!(stage.device_read(7), Some(1));
+    stage.bench.unit.inner().stalled = false;
+    stage.engine.flush(stage.space, leaf(9)).unwrap();
+    assert!(stage.bench.unit.inner().nest.is_empty());
+    stage.bench.unit.assert_rules_kept();
+}
+
+/// All ones: typed as the link's failure.
+#[test]
+fn promise_04_a_link_that_nobody_answers_for_is_an_error() {
+    let stage = Stage::new(Bench::usual());
+    stage.bench.unit.inner().dead = true;
+    let Err(FlushError::Incomplete(lost)) = stage.engine.flush(stage.space, leaf(7)) else {
+        panic!("nobody has answered")
+    };
+    assert_eq!(lost.error, Some(SecondaryError::Failed));
+}
+
+/// STAT does not clear: frames stay owned, and come free when it does.
 #[test]
 fn promise_04_frames_stay_owned_until_stat_clears() {
     let stage = Stage::new(Bench::usual());

@@ -1,4 +1,5 @@
 //! A ring lock that tells whether it is held, and waits during which it must not be.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::{Arc, Mutex};
 use tlb_shootdown::lock::RingLock;

@@ -31,6 +31,9 @@ where
     ///
     /// # Errors
     /// [`AttachError::UnknownContext`], [`AttachError::InUse`], [`AttachError::NoSlot`].
+    ///
+    /// # Context
+    /// Any but NMI.
     pub fn reserve(
         &self,
         contexts: &[Context],
@@ -46,6 +49,9 @@ where
     ///
     /// # Errors
     /// [`AttachError::UnknownKey`], [`AttachError::Released`].
+    ///
+    /// # Context
+    /// Any but NMI.
     pub fn install(&self, key: AttachKey) -> Result<(), AttachError> {
         self.locked(|l| l.install(key))
     }
@@ -61,6 +67,9 @@ where
     /// # Errors
     /// [`AttachError::Host`], [`AttachError::Timeout`], [`AttachError::Failed`]: it is still attached, its PASIDs are in use, and what is
     /// not done is as it was. It may be detached again, and goes on there.
+    ///
+    /// # Context
+    /// Any in which `wait` may spin.
     pub fn detach(
         &self,
         key: AttachKey,

@@ -2,7 +2,7 @@
 //!
 //! Unlike a table that is cleared, a device has to agree: a process element that its device still uses must stay as it is, or the machine
 //! stops. So an end is not done at once and then waited for; each call takes every element as far as it goes without waiting. A step
-//! that asks the host is claimed under the lock and asked without it: firmware may take a millisecond.
+//! that asks the host is claimed under the lock and asked without it: firmware may take a millisecond, and so is asked once in each call.
 
 use super::Link;
 use super::config::{Context, Mode};
@@ -56,22 +56,9 @@ where
     pub(super) fn end(&self, key: AttachKey, cost: &mut Cost) -> Option<Progress> {
         self.locked(|l| l.begin_end(key))?;
         let mut refused = None;
+        let mut firmware_asked = false;
         for slot in 0..S {
-            for _ in 0..STEPS {
-                let Some((step, context)) = self.locked(|l| l.claim(key, slot)) else {
-                    break;
-                };
-                let answer = self.ask(step, &context);
-                self.locked(|l| l.settle(slot, step, answer));
-                match answer {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(HostError)) => {
-                        refused = Some(unfinished(step, context));
-                        break;
-                    }
-                    Poll::Pending => break,
-                }
-            }
+            refused = self.end_element(key, slot, &mut firmware_asked).or(refused);
         }
         if let Some(what) = refused {
             return Some(Progress::Refused(what));
@@ -81,6 +68,27 @@ where
             self.locked(|l| l.settle_flush(key));
         }
         self.locked(|l| l.progress(key))
+    }
+
+    /// Takes one element as far as it goes. Gives what the host could not do.
+    fn end_element(
+        &self,
+        key: AttachKey,
+        slot: usize,
+        firmware_asked: &mut bool,
+    ) -> Option<Unfinished> {
+        for _ in 0..STEPS {
+            let (step, context) = self.locked(|l| l.claim(key, slot, *firmware_asked))?;
+            *firmware_asked |= step == Step::ClearPeCache;
+            let answer = self.ask(step, &context);
+            self.locked(|l| l.settle(slot, step, answer));
+            match answer {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(HostError)) => return Some(unfinished(step, context)),
+                Poll::Pending => return None,
+            }
+        }
+        None
     }
 
     fn ask(&self, step: Step, context: &Context) -> Poll<Result<(), HostError>> {
@@ -126,21 +134,29 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
         Some(())
     }
 
-    /// Takes the next step of the element in this slot for this CPU alone.
-    fn claim(&mut self, key: AttachKey, slot: usize) -> Option<(Step, Context)> {
+    /// Takes the next step of the element in this slot for this CPU alone, unless firmware had to be asked once more for it.
+    fn claim(
+        &mut self,
+        key: AttachKey,
+        slot: usize,
+        firmware_asked: bool,
+    ) -> Option<(Step, Context)> {
         let (owner, _) = self.state.processes.find(key)?;
-        let element = self.state.element_mut(slot)?;
+        let element = self.state.elements.get_mut(slot)?.as_mut()?;
         if element.owner != owner || element.claimed {
             return None;
         }
         let step = element.stage.step()?;
+        if step == Step::ClearPeCache && firmware_asked {
+            return None;
+        }
         element.claimed = true;
         Some((step, element.context))
     }
 
     /// Records the answer to a claimed step. The element is still the same: it is not gone.
     fn settle(&mut self, slot: usize, step: Step, answer: Poll<Result<(), HostError>>) {
-        let Some(element) = self.state.elements.get_mut(slot).and_then(Option::as_mut) else {
+        let Some(Some(element)) = self.state.elements.get_mut(slot) else {
             return;
         };
         element.claimed = false;

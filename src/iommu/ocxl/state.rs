@@ -91,10 +91,6 @@ impl<const SLOTS: usize, const REQUESTS: usize> State<SLOTS, REQUESTS> {
             lost: false,
         }
     }
-
-    pub(super) fn element_mut(&mut self, slot: usize) -> Option<&mut Element> {
-        self.elements.get_mut(slot)?.as_mut()
-    }
 }
 
 /// The state under the lock, with all that is needed to act on it.
