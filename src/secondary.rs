@@ -146,7 +146,8 @@ pub unsafe trait SecondaryTlb: Sync {
     /// flushes and with a second `release`. Followed by `seal` and `poll` like `queue`.
     ///
     /// # Errors
-    /// [`Full`] as for `queue`; the walk is stopped at the latest when a later call succeeds.
+    /// [`Full`] as for `queue`, and for as long as a device that has to agree has not let go; the walk is stopped at the latest when a
+    /// later call succeeds.
     fn release(&self, key: AttachKey, cost: &mut Cost) -> Result<(), Full>;
 
     /// What this implementor needs to be told. Constant from the first attach on.
