@@ -32,6 +32,10 @@ pub(crate) enum Feature {
     VtdFirstStageExperimental,
     /// DMA remapping by the AMD IOMMU (QEMU 11).
     AmdRemapping,
+    /// Machines `powernv9` and `powernv10`.
+    PowerNv,
+    /// Machine `pseries`. Its small firmware `x-vof` is no property that QEMU lists: it is as old as machine `powernv10`.
+    Pseries,
 }
 
 impl Feature {
@@ -44,6 +48,7 @@ impl Feature {
                 &["-device", "intel-iommu,help"]
             }
             Self::AmdRemapping => &["-device", "amd-iommu,help"],
+            Self::PowerNv | Self::Pseries => &["-M", "help"],
         }
     }
 
@@ -58,6 +63,8 @@ impl Feature {
             Self::VtdFirstStage => line.starts_with("fsts="),
             Self::VtdFirstStageExperimental => line.starts_with("x-flts="),
             Self::AmdRemapping => line.starts_with("dma-remap="),
+            Self::PowerNv => line.starts_with("powernv10 "),
+            Self::Pseries => line.starts_with("pseries "),
         }
     }
 }
@@ -72,6 +79,8 @@ impl std::fmt::Display for Feature {
             Self::VtdFirstStage => "VT-d first stage",
             Self::VtdFirstStageExperimental => "experimental VT-d first stage",
             Self::AmdRemapping => "AMD DMA remapping",
+            Self::PowerNv => "powernv10",
+            Self::Pseries => "pseries",
         })
     }
 }
@@ -98,8 +107,17 @@ pub(crate) const X86_64: Emulator = Emulator {
     instead: &[Feature::VtdFirstStageExperimental],
 };
 
+/// QEMU for POWER.
+pub(crate) const POWERPC: Emulator = Emulator {
+    program: "qemu-system-ppc64",
+    package: "qemu-system-ppc",
+    needed: &[Feature::PowerNv, Feature::Pseries],
+    wanted: &[],
+    instead: &[],
+};
+
 /// Every program that is used; they are fetched together, because they share nearly all that they depend on.
-pub(crate) const EMULATORS: [&Emulator; 2] = [&AARCH64, &X86_64];
+pub(crate) const EMULATORS: [&Emulator; 3] = [&AARCH64, &X86_64, &POWERPC];
 
 #[cfg(test)]
 mod tests {

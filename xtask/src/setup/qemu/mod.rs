@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 
 use super::missing::{Missing, last_line};
 use super::{apt, cache, progress};
-pub(crate) use emulator::{AARCH64, EMULATORS, Emulator, Feature, X86_64};
+pub(crate) use emulator::{AARCH64, EMULATORS, Emulator, Feature, POWERPC, X86_64};
 pub(crate) use probe::Qemu;
 use start::Start;
 
@@ -113,17 +113,16 @@ mod tests {
 
     #[test]
     fn a_tree_without_one_of_the_programs_is_not_complete() {
-        let both = [
+        let all = [
             "qemu-system-arm 1:11",
             "qemu-system-data 1:11",
             "qemu-system-x86 1:11",
+            "qemu-system-ppc 1:11",
         ];
-        let both = both.map(String::from);
-        assert!(holds_all(&both));
-        assert!(!holds_all(&both[..2]));
-        assert!(!holds_all(&[
-            both[0].clone(),
-            "qemu-system-x86-xen 1:11".into()
-        ]));
+        let all = all.map(String::from);
+        assert!(holds_all(&all));
+        assert!(!holds_all(&all[..3]));
+        let alike = "qemu-system-ppc-xen 1:11".into();
+        assert!(!holds_all(&[&all[..3], &[alike]].concat()));
     }
 }
