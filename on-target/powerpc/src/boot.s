@@ -5,14 +5,6 @@
     .long   ((\word & 0xff) << 24) | ((\word & 0xff00) << 8) | ((\word >> 8) & 0xff00) | ((\word >> 24) & 0xff)
 .endm
 
-.macro address register, symbol
-    lis     \register, \symbol@highest
-    ori     \register, \register, \symbol@higher
-    sldi    \register, \register, 32
-    oris    \register, \register, \symbol@high
-    ori     \register, \register, \symbol@l
-.endm
-
 # For either byte order: `tdi 0, 0, 72`, which never traps, and in the other order a branch over the next word.
 .macro entry
     .long   0x08000048
@@ -50,6 +42,13 @@ any_thread:
     b       leave
 
 guest:
+    # SF: the firmware computes with 32 bits.
+    li      9, 1
+    sldi    9, 9, 63
+    mfmsr   11
+    or      11, 11, 9
+    mtmsrd  11
+    isync
     bcl     20, 31, 1f
 1:  mflr    10
     addi    10, 10, _start - 1b     # where the image lies
