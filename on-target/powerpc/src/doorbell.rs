@@ -30,8 +30,9 @@ pub(crate) fn ring(targets: CpuMask<'_>) {
     for cpu in targets.iter() {
         if spr::is_hypervisor() {
             let message = SERVER_DOORBELL | cpus::pir(cpu.index());
+            // MSGSND r4 by its word, which assemblers know for other CPUs alone.
             // SAFETY: every vector has a handler.
-            unsafe { asm!("msgsnd {}", in(reg) message, options(nostack, preserves_flags)) };
+            unsafe { asm!(".long 0x7c00219c", in("r4") message, options(nostack, preserves_flags)) };
         } else {
             hypervisor(hypercall::IPI, [cpu.index() as u64, URGENT]);
         }

@@ -1,6 +1,7 @@
 //! Interrupts: a fault of a probe becomes a value, a doorbell is served, any other exception ends the run.
 
 use crate::exception_frame::Frame;
+use crate::platform::ENGINE;
 use crate::{doorbell, probe, spr};
 
 /// Vectors (Power ISA 3.0B, Book III 6.5).
@@ -17,7 +18,10 @@ pub(crate) extern "C" fn handle(frame: &mut Frame) {
     let vector = frame.vector;
     match vector {
         DATA_STORAGE if probe::fix_up(frame, spr::read::<{ spr::DSISR }>()) => {}
-        EXTERNAL | HYPERVISOR_DOORBELL => doorbell::accept(),
+        EXTERNAL | HYPERVISOR_DOORBELL => {
+            doorbell::accept();
+            ENGINE.on_ipi();
+        }
         DECREMENTER => postpone_decrementer(),
         _ => fail(vector, frame),
     }

@@ -19,6 +19,7 @@
 
 mod boot;
 pub mod boot_tables;
+pub mod cells;
 pub mod clock;
 pub mod console;
 pub mod cpus;
@@ -32,7 +33,9 @@ mod hypercall;
 pub mod interrupts;
 pub mod kernel_half;
 pub mod layout;
+pub mod machine;
 pub mod memory;
+pub mod platform;
 mod ports;
 pub mod probe;
 pub mod process;

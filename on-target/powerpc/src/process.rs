@@ -103,6 +103,11 @@ pub unsafe fn install(root: u64, pid: u64) {
     unsafe { translation::install(root, pid) };
 }
 
+/// Takes the tree of a process that ends out of the process table. No TLB is told.
+pub fn remove(pid: u64) {
+    translation::remove(pid);
+}
+
 /// Lets this CPU run on no process.
 pub fn install_none() {
     translation::install_none();

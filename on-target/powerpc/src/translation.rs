@@ -104,6 +104,11 @@ pub(crate) unsafe fn install(root: u64, pid: u64) {
     unsafe { spr::write::<{ spr::PIDR }>(pid) };
 }
 
+/// Takes the tree of `pid` away. No TLB is told.
+pub(crate) fn remove(pid: u64) {
+    PROCESSES.word(pid as usize, 0).store(0, Ordering::Relaxed);
+}
+
 /// Lets this CPU run no process.
 pub(crate) fn install_none() {
     // SAFETY: PID 0 maps no process.

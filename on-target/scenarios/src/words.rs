@@ -47,6 +47,9 @@ pub enum Observer {
 impl Observer {
     /// Every observer, in the order of the table.
     pub const ALL: [Self; 3] = [Self::ThisCpu, Self::OtherCpu, Self::Device];
+
+    /// Those of a machine without a device.
+    pub const CPUS: &'static [Self] = &[Self::ThisCpu, Self::OtherCpu];
 }
 
 /// What the observer saw after the change.

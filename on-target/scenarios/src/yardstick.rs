@@ -17,6 +17,8 @@ pub struct Unseen {
 /// What holds of one kind of machine.
 #[derive(Debug)]
 pub struct Yardstick {
+    /// Who looks on it, in the order of the table: without a device that shares page tables, the CPUs alone.
+    pub observers: &'static [Observer],
     /// The fixed list of controls that the machine cannot show.
     pub unseen: &'static [Unseen],
     /// Whether its IOMMU may refuse an access without recording why.
@@ -65,6 +67,35 @@ fn x86_64_with_iommu(case: Case, observer: Observer) -> Cost {
     }
 }
 
+/// One instruction for each page, or for the PID: TLBIEL where this CPU alone runs the process, TLBIE and TLBSYNC otherwise. PTESYNC
+/// before and after.
+fn power10(case: Case, _: Observer) -> Cost {
+    Cost {
+        store_barriers: 1,
+        invalidations: if case == Case::Range { RANGE_PAGES } else { 1 },
+        completion_barriers: 1,
+        ..Cost::ZERO
+    }
+}
+
+/// POWER9's TLB drops a PID set by set. Both defects of its TLBIE are mended by one more PTESYNC and TLBIE each.
+fn power9(case: Case, observer: Observer) -> Cost {
+    const SETS: u32 = 128;
+    let plain = power10(case, observer);
+    match observer {
+        Observer::ThisCpu if case == Case::Space => Cost {
+            invalidations: SETS,
+            ..plain
+        },
+        Observer::ThisCpu => plain,
+        Observer::OtherCpu | Observer::Device => Cost {
+            invalidations: plain.invalidations + 2,
+            completion_barriers: 3,
+            ..plain
+        },
+    }
+}
+
 /// QEMU's CPUs walk again before they report a permission fault; the model's do not.
 const fn unseen_by_tcg(this_cpu: &'static str, other_cpu: &'static str) -> [Unseen; 2] {
     [
@@ -91,6 +122,11 @@ const UNSEEN_ON_X86_64: &[Unseen] = &unseen_by_tcg(
     "promise_09_x86_64_upgrade_left_out_faults_on_another_cpu",
 );
 
+const UNSEEN_ON_POWER: &[Unseen] = &unseen_by_tcg(
+    "promise_09_powerpc_upgrade_left_out_faults_on_this_cpu",
+    "promise_09_powerpc_upgrade_left_out_faults_on_another_cpu",
+);
+
 impl Yardstick {
     /// AArch64 and SMMUv3 under QEMU's TCG.
     pub const AARCH64_SMMUV3_QEMU: Self = Self {
@@ -100,6 +136,7 @@ impl Yardstick {
 
     /// AArch64 and SMMUv3 on the software model, which hides nothing.
     pub const AARCH64_SMMUV3_MODEL: Self = Self {
+        observers: &Observer::ALL,
         unseen: &[],
         silent: false,
         cost: aarch64_smmuv3,
@@ -107,6 +144,7 @@ impl Yardstick {
 
     /// x86-64 without an IOMMU under QEMU's TCG.
     pub const X86_64_QEMU: Self = Self {
+        observers: Observer::CPUS,
         unseen: UNSEEN_ON_X86_64,
         silent: false,
         cost: x86_64,
@@ -114,6 +152,7 @@ impl Yardstick {
 
     /// x86-64 and VT-d under QEMU's TCG. What an entry in the IOTLB does not allow is dropped without a record.
     pub const X86_64_VTD_QEMU: Self = Self {
+        observers: &Observer::ALL,
         unseen: UNSEEN_ON_X86_64,
         silent: true,
         cost: x86_64_with_iommu,
@@ -121,6 +160,7 @@ impl Yardstick {
 
     /// x86-64 and the AMD IOMMU under QEMU's TCG, whose records of faults do not say whether there was an entry.
     pub const X86_64_AMD_QEMU: Self = Self {
+        observers: &Observer::ALL,
         unseen: UNSEEN_ON_X86_64,
         silent: true,
         cost: x86_64_with_iommu,
@@ -128,6 +168,7 @@ impl Yardstick {
 
     /// x86-64 and VT-d on the software model, which hides nothing.
     pub const X86_64_VTD_MODEL: Self = Self {
+        observers: &Observer::ALL,
         unseen: &[],
         silent: false,
         cost: x86_64_with_iommu,
@@ -135,9 +176,24 @@ impl Yardstick {
 
     /// x86-64 and an AMD IOMMU with PASIDs on the software model, which hides nothing.
     pub const X86_64_AMD_MODEL: Self = Self {
+        observers: &Observer::ALL,
         unseen: &[],
         silent: false,
         cost: x86_64_with_iommu,
+    };
+
+    /// POWER9 under QEMU's TCG, where no accelerator shares page tables.
+    pub const POWER9_QEMU: Self = Self {
+        cost: power9,
+        ..Self::POWER10_QEMU
+    };
+
+    /// POWER10 under QEMU's TCG, where no accelerator shares page tables.
+    pub const POWER10_QEMU: Self = Self {
+        observers: Observer::CPUS,
+        unseen: UNSEEN_ON_POWER,
+        silent: false,
+        cost: power10,
     };
 
     /// Whether the control of `case` cannot be shown to `observer`.

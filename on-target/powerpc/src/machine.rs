@@ -1,0 +1,151 @@
+//! This kernel as a machine that the scenarios are played on.
+
+use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::arch::powerpc::Isa;
+use tlb_shootdown::error::{FlushError, SwitchError};
+use tlb_shootdown::flush;
+use tlb_shootdown_scenarios::{
+    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick,
+};
+
+use crate::platform::{self, ENGINE, Space, WORDS};
+use crate::process::{self, PageTable};
+use crate::{cpus, memory, probe};
+
+/// The other CPU that looks.
+pub const OTHER: usize = 1;
+
+static TABLE: PageTable = PageTable::new();
+
+/// Why this machine failed.
+#[derive(Clone, Copy, Debug)]
+pub enum Broken {
+    /// The crate could not let a CPU run the space.
+    Switch(SwitchError),
+    /// A shootdown was refused or did not complete.
+    Flush(FlushError<WORDS>),
+    /// The machine has no device.
+    NoDevice,
+}
+
+/// CPU 0 and CPU 1, with one address space at a time.
+pub struct Emulated {
+    space: Space,
+}
+
+impl Emulated {
+    /// Starts the CPUs. Called once.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn new() -> Result<Self, Broken> {
+        platform::bring_up();
+        Ok(Self {
+            space: ENGINE.new_space(),
+        })
+    }
+
+    /// Ends the space in use and begins another, which nobody runs yet.
+    fn renew_space(&mut self) -> Result<(), Broken> {
+        for cpu in [0, OTHER] {
+            cpus::run_on(cpu, platform::run_nothing);
+        }
+        platform::retire(&self.space).map_err(Broken::Flush)?;
+        TABLE.clear();
+        self.space = ENGINE.new_space();
+        Ok(())
+    }
+
+    fn run_on(&self, cpu: usize) -> Result<(), Broken> {
+        // SAFETY: a static tree, from which CPUs are taken before it is used anew.
+        cpus::run_on(cpu, || unsafe {
+            platform::run_space(&self.space, TABLE.root())
+        })
+        .map_err(Broken::Switch)
+    }
+}
+
+impl Machine for Emulated {
+    type Error = Broken;
+
+    fn yardstick(&self) -> &'static Yardstick {
+        match ENGINE.arch().isa() {
+            Isa::V3_0 => &Yardstick::POWER9_QEMU,
+            Isa::V3_1 | Isa::V3_2 => &Yardstick::POWER10_QEMU,
+        }
+    }
+
+    fn reset(&mut self, observer: Observer) -> Result<(), Broken> {
+        self.renew_space()?;
+        self.run_on(0)?;
+        match observer {
+            Observer::ThisCpu => Ok(()),
+            Observer::OtherCpu => self.run_on(OTHER),
+            Observer::Device => Err(Broken::NoDevice),
+        }
+    }
+
+    fn fill(&mut self, frame: Frame, word: u64) {
+        memory::fill(frame.0.into(), word);
+    }
+
+    fn word(&self, frame: Frame) -> u64 {
+        memory::word(frame.0.into())
+    }
+
+    fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Broken> {
+        let entry = mapping.map(|to| {
+            (
+                memory::phys(to.frame.0.into()),
+                to.rights == Rights::ReadWrite,
+            )
+        });
+        TABLE.set(page.0.into(), entry);
+        Ok(())
+    }
+
+    fn read(&mut self, observer: Observer, page: Page) -> Result<Access, Broken> {
+        let address = process::address(page.0.into());
+        on(observer, || probe::read(address))
+    }
+
+    fn write(&mut self, observer: Observer, page: Page, word: u64) -> Result<Access, Broken> {
+        let address = process::address(page.0.into());
+        on(observer, || probe::write(address, word))
+    }
+
+    fn flush(&mut self, flush: Flush) -> Result<Cost, Broken> {
+        let space = &self.space;
+        let cost = match flush {
+            Flush::Upgrade(page) => {
+                ENGINE.flush_upgrade(space, flush::Flush::page(virt(page), PageSize::KIB_4))
+            }
+            Flush::Page(page) => ENGINE.flush_page(space, virt(page), PageSize::KIB_4),
+            Flush::Range { first, count } => {
+                let pages = flush::Flush::pages(pages(first, count));
+                ENGINE.flush(space, pages.leaf_only().leaf_size(PageSize::KIB_4))
+            }
+            Flush::Space => ENGINE.flush_space(space),
+        };
+        cost.map(Cost::from).map_err(Broken::Flush)
+    }
+}
+
+/// Has the observer make an access.
+fn on(observer: Observer, access: impl FnOnce() -> Access + Send) -> Result<Access, Broken> {
+    match observer {
+        Observer::ThisCpu => Ok(access()),
+        Observer::OtherCpu => Ok(cpus::run_on(OTHER, access)),
+        Observer::Device => Err(Broken::NoDevice),
+    }
+}
+
+fn virt(page: Page) -> VirtAddr {
+    VirtAddr::new(process::address(page.0.into()))
+}
+
+fn pages(first: Page, count: u8) -> PageRange {
+    let last = VirtAddr::new(virt(first).raw() + u64::from(count) * process::PAGE_SIZE - 1);
+    PageRange::inclusive(virt(first), last, PageSize::KIB_4)
+        .expect("a range that ends behind its beginning")
+}
