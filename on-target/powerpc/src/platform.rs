@@ -4,7 +4,7 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use tlb_shootdown::arch::powerpc::instructions::Asm;
-use tlb_shootdown::arch::powerpc::{Config, PowerPc};
+use tlb_shootdown::arch::powerpc::{Config, Isa, PowerPc};
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::error::{FlushError, Refused, SwitchError};
 use tlb_shootdown::platform::Platform;
@@ -25,6 +25,8 @@ pub type Space = AddressSpace<Arch, WORDS>;
 /// The one engine: that of a hypervisor, or that of a guest. The image finds out on which machine it is.
 #[derive(Clone, Copy, Debug)]
 pub struct TheEngine;
+
+pub use crate::spr::is_hypervisor;
 
 /// The one engine.
 pub static ENGINE: TheEngine = TheEngine;
@@ -60,6 +62,15 @@ pub fn bring_up() {
     cpus::start();
     for cpu in 0..cpus::COUNT {
         cpus::run_on(cpu, || ENGINE.cpu_online()).expect("all CPUs of this machine are alike");
+    }
+}
+
+/// How many TLBIEs, each behind a PTESYNC of its own, mend the defects of POWER9 in every broadcast. One of them names a whole PID, of
+/// which QEMU drops everything: which page a broadcast named does not show there.
+pub fn mends() -> u32 {
+    match ENGINE.arch().isa() {
+        Isa::V3_0 => 2,
+        Isa::V3_1 | Isa::V3_2 => 0,
     }
 }
 
