@@ -16,9 +16,9 @@ pub(crate) struct Options {
     /// The architecture.
     #[arg(long, value_parser = arch::parser(), default_value = "aarch64")]
     arch: &'static Architecture,
-    /// The IOMMU of the machine, where there is more than one.
-    #[arg(long)]
-    iommu: Option<String>,
+    /// The machine, where there is more than one: its IOMMU or its board.
+    #[arg(long, visible_alias = "iommu")]
+    machine: Option<String>,
     /// The binary of the kernel package.
     #[arg(long, default_value = "demo")]
     bin: String,
@@ -36,11 +36,11 @@ pub(crate) struct Options {
 /// Builds and boots a kernel, its serial line on our standard output.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let arch = options.arch;
-    let machine = match &options.iommu {
-        Some(iommu) => arch.machine_with(iommu),
+    let machine = match &options.machine {
+        Some(name) => arch.machine(name),
         None => arch.machines.first(),
     };
-    let machine = machine.context("no machine with this IOMMU")?;
+    let machine = machine.context("no such machine")?;
     let elf = match &options.elf {
         Some(elf) => elf.clone(),
         None => kernel::build_bin(arch, &options.bin)?,
@@ -54,7 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let ended = process::capture_lines(&mut command, limit, |line| println!("{line}"))?;
     eprint!("{}", ended.stderr);
     match ended.status {
-        Some(status) if status.code() == Some(arch.ends.well) => Ok(ExitCode::SUCCESS),
+        Some(status) if arch.ends.which(status, &ended.stdout) == Some(arch.ends.well) => {
+            Ok(ExitCode::SUCCESS)
+        }
         Some(status) => {
             eprintln!("QEMU ended with {status}");
             Ok(ExitCode::FAILURE)
@@ -84,7 +86,7 @@ pub(crate) fn print_environment(options: &Environment) -> Result<()> {
     println!(
         "export BARE_METAL_ARGS='--target {} {}'",
         arch.target,
-        core.build_std().join(" ")
+        core.build_std(arch.target).join(" ")
     );
     let qemu = qemu::find_or_fetch(arch.emulator)?;
     let command = qemu.command();

@@ -53,7 +53,12 @@ pub fn map_small_pages_alone() -> bool {
     let level_1 = |table: usize| table == PORTS_LEVEL_1 || table >= IMAGE_LEVEL_1;
     let entries = (0..COUNT).flat_map(|table| (0..ENTRIES).map(move |at| (table, at)));
     let mut pages = entries
-        .map(|(table, at)| (table, entry(table, at).load(core::sync::atomic::Ordering::Relaxed)))
+        .map(|(table, at)| {
+            (
+                table,
+                entry(table, at).load(core::sync::atomic::Ordering::Relaxed),
+            )
+        })
         .filter(|(_, entry)| is_page(*entry));
     let root = root();
     pages.all(|(table, _)| level_1(table)) && root.0.iter().all(|entry| !is_page(*entry))

@@ -10,7 +10,11 @@ pub struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let put = if spr::is_hypervisor() { ports::put } else { put_by_hypervisor };
+        let put = if spr::is_hypervisor() {
+            ports::put
+        } else {
+            put_by_hypervisor
+        };
         text.bytes().for_each(put);
         Ok(())
     }

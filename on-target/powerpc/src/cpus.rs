@@ -29,9 +29,9 @@ pub(crate) fn pir(cpu: usize) -> u64 {
 /// # Panics
 /// Where one does not start.
 pub fn start() {
-    for cpu in 1..COUNT {
+    for (cpu, wanted) in WANTED.iter().enumerate().skip(1) {
         if spr::is_hypervisor() {
-            WANTED[cpu].store(true, Ordering::Release);
+            wanted.store(true, Ordering::Release);
         } else {
             rtas::start(cpu);
         }

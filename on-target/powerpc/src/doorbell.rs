@@ -32,7 +32,9 @@ pub(crate) fn ring(targets: CpuMask<'_>) {
             let message = SERVER_DOORBELL | cpus::pir(cpu.index());
             // MSGSND r4 by its word, which assemblers know for other CPUs alone.
             // SAFETY: every vector has a handler.
-            unsafe { asm!(".long 0x7c00219c", in("r4") message, options(nostack, preserves_flags)) };
+            unsafe {
+                asm!(".long 0x7c00219c", in("r4") message, options(nostack, preserves_flags))
+            };
         } else {
             hypervisor(hypercall::IPI, [cpu.index() as u64, URGENT]);
         }
@@ -57,6 +59,9 @@ pub(crate) fn accept() {
 fn hypervisor(number: u64, arguments: [u64; 2]) -> u64 {
     // SAFETY: these calls reach no memory, and every vector has a handler.
     let (status, value) = unsafe { hypercall::call(number, [arguments[0], arguments[1], 0, 0]) };
-    assert!(status == hypercall::SUCCESS, "hypervisor call {number:#x}: {status}");
+    assert!(
+        status == hypercall::SUCCESS,
+        "hypervisor call {number:#x}: {status}"
+    );
     value
 }

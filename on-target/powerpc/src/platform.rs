@@ -26,8 +26,6 @@ pub type Space = AddressSpace<Arch, WORDS>;
 #[derive(Clone, Copy, Debug)]
 pub struct TheEngine;
 
-pub use crate::spr::is_hypervisor;
-
 /// The one engine.
 pub static ENGINE: TheEngine = TheEngine;
 
@@ -63,6 +61,11 @@ pub fn bring_up() {
     for cpu in 0..cpus::COUNT {
         cpus::run_on(cpu, || ENGINE.cpu_online()).expect("all CPUs of this machine are alike");
     }
+}
+
+/// Whether nobody stands above this kernel.
+pub fn is_hypervisor() -> bool {
+    spr::is_hypervisor()
 }
 
 /// How many TLBIEs, each behind a PTESYNC of its own, mend the defects of POWER9 in every broadcast. One of them names a whole PID, of

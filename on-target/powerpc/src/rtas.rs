@@ -21,14 +21,13 @@ unsafe fn call<const N: usize>(service: u32, arguments: [u32; N]) -> i32 {
     call.0[..3].copy_from_slice(&[service, N as u32, 1]);
     call.0[3..3 + N].copy_from_slice(&arguments);
     call.0 = call.0.map(u32::to_be);
-    let place = &raw mut call;
+    let place = phys_of(&raw mut call);
     // SAFETY: the caller's promise; the words are this function's own.
-    let (status, _) = unsafe { hypercall::call(hypercall::RTAS, [phys_of(place), 0, 0, 0]) };
+    let (status, _) = unsafe { hypercall::call(hypercall::RTAS, [place, 0, 0, 0]) };
     if status != hypercall::SUCCESS {
         return -1;
     }
-    // SAFETY: a valid word, which the service has written.
-    i32::from_be(unsafe { (*place).0.as_ptr().add(3 + N).read_volatile() }.cast_signed())
+    i32::from_be(call.0[3 + N].cast_signed())
 }
 
 /// Starts CPU `cpu` at the image's first byte with its number as argument.

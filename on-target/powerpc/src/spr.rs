@@ -49,6 +49,6 @@ pub(crate) fn machine_state() -> u64 {
 }
 
 /// Whether this kernel is the hypervisor.
-pub fn is_hypervisor() -> bool {
+pub(crate) fn is_hypervisor() -> bool {
     machine_state() & HYPERVISOR != 0
 }

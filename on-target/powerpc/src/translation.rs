@@ -10,7 +10,7 @@ use crate::layout::phys_of;
 use crate::{hypercall, spr};
 
 /// PIDs that the process table has entries for.
-pub const PID_BITS: u32 = 8;
+pub(crate) const PID_BITS: u32 = 8;
 const PIDS: usize = 1 << PID_BITS;
 
 /// Entries of two words. A table of 4 KiB has size 0 (PRTS, PATS: 12 more bits).
@@ -21,7 +21,9 @@ struct Pairs(UnsafeCell<[[u64; 2]; PIDS]>);
 unsafe impl Sync for Pairs {}
 
 impl Pairs {
-    const EMPTY: Self = Self(UnsafeCell::new([[0; 2]; PIDS]));
+    const fn empty() -> Self {
+        Self(UnsafeCell::new([[0; 2]; PIDS]))
+    }
 
     fn word(&self, entry: usize, word: usize) -> &AtomicU64 {
         assert!(entry < PIDS && word < 2, "beyond the table");
@@ -33,9 +35,9 @@ impl Pairs {
 }
 
 /// By PID: whose tree translates quadrant 0, and, for PID 0, quadrant 3.
-static PROCESSES: Pairs = Pairs::EMPTY;
+static PROCESSES: Pairs = Pairs::empty();
 /// By LPID; this kernel's own is 0.
-static PARTITIONS: Pairs = Pairs::EMPTY;
+static PARTITIONS: Pairs = Pairs::empty();
 
 /// LPCR: the process table is used (UPRT); trees are radix trees (HR).
 const RADIX: u64 = 1 << 22 | 1 << 20;
@@ -57,17 +59,27 @@ pub(crate) fn prepare() {
     PROCESSES.word(0, 0).store(kernel, Ordering::Relaxed);
     let processes = phys_of(&raw const PROCESSES);
     if spr::is_hypervisor() {
-        PARTITIONS.word(0, 0).store(kernel | PARTITION_RADIX.to_be(), Ordering::Relaxed);
-        PARTITIONS.word(0, 1).store(processes.to_be(), Ordering::Relaxed);
+        PARTITIONS
+            .word(0, 0)
+            .store(kernel | PARTITION_RADIX.to_be(), Ordering::Relaxed);
+        PARTITIONS
+            .word(0, 1)
+            .store(processes.to_be(), Ordering::Relaxed);
         return;
     }
     for (call, arguments) in [
         (hypercall::SET_MODE, SET_MODE_LITTLE_ENDIAN),
-        (hypercall::REGISTER_PROCESS_TABLE, [NEW_RADIX_TABLE, processes, 0, 0]),
+        (
+            hypercall::REGISTER_PROCESS_TABLE,
+            [NEW_RADIX_TABLE, processes, 0, 0],
+        ),
     ] {
         // SAFETY: the handlers are little-endian; the table is static and complete.
         let (status, _) = unsafe { hypercall::call(call, arguments) };
-        assert!(status == hypercall::SUCCESS, "hypervisor call {call:#x}: {status}");
+        assert!(
+            status == hypercall::SUCCESS,
+            "hypervisor call {call:#x}: {status}"
+        );
     }
 }
 
@@ -88,7 +100,9 @@ pub(crate) fn begin() {
     unsafe { spr::write::<{ spr::PIDR }>(0) };
     let state = spr::machine_state() | spr::TRANSLATED;
     // SAFETY: the kernel's own tree maps it where it runs.
-    unsafe { asm!("ptesync", "mtmsrd {}", "isync", in(reg) state, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("ptesync", "mtmsrd {}", "isync", in(reg) state, options(nostack, preserves_flags))
+    };
 }
 
 /// Lets this CPU run the process `pid`, whose tree lies at `root`.
@@ -97,7 +111,9 @@ pub(crate) fn begin() {
 /// `root` is a tree that stays one until another is installed; the PID is not 0 and clean on this CPU, or that of the same tree.
 pub(crate) unsafe fn install(root: u64, pid: u64) {
     let entry = entry::process(root);
-    PROCESSES.word(pid as usize, 0).store(entry, Ordering::Relaxed);
+    PROCESSES
+        .word(pid as usize, 0)
+        .store(entry, Ordering::Relaxed);
     // SAFETY: the entry is visible to walkers before its PID is used.
     unsafe { asm!("ptesync", "isync", options(nostack, preserves_flags)) };
     // SAFETY: the kernel lives in quadrant 3; the caller vouches for quadrant 0.

@@ -136,7 +136,11 @@ mod tests {
         run_on_first(2, &space);
         assert_eq!([read(0), read(1)], [HELD; 2]);
         TABLE.link_last_level(false);
-        assert_eq!([read(0), read(1)], [HELD; 2], "control: nothing was invalidated");
+        assert_eq!(
+            [read(0), read(1)],
+            [HELD; 2],
+            "control: nothing was invalidated"
+        );
         let with_tables = Flush::pages(PageRange::page(page(), PageSize::KIB_4));
         ENGINE
             .flush(&space, with_tables)
@@ -194,7 +198,11 @@ mod tests {
         assert_eq!([of(1), of(33), of(34)], [1, 33, 1]);
         assert_eq!([read(0), read(1)], [HELD; 2]);
         TABLE.set(PAGE, None);
-        assert_eq!([read(0), read(1)], [HELD; 2], "control: nothing was invalidated");
+        assert_eq!(
+            [read(0), read(1)],
+            [HELD; 2],
+            "control: nothing was invalidated"
+        );
         assert_eq!(of(34), 1);
         assert_eq!([read(0), read(1)], [GONE; 2]);
     }

@@ -5,7 +5,8 @@ use std::process::Command;
 use tlb_shootdown_on_model::aarch64 as on_model;
 use tlb_shootdown_scenarios::Yardstick;
 
-use super::description::{Architecture, Column, Demo, Ends, Machine, Model};
+use super::boot::{DMA_DEVICES, FOUR_CPUS};
+use super::description::{Architecture, Column, Demo, End, Ends, Loaded, Machine, Model};
 use crate::setup::{qemu, rust_src};
 
 pub(super) static AARCH64: Architecture = Architecture {
@@ -14,20 +15,31 @@ pub(super) static AARCH64: Architecture = Architecture {
     package: "on-target-aarch64",
     emulator: &qemu::AARCH64,
     machines: &[VIRT],
+    everywhere: false,
+    devices: DMA_DEVICES,
     pass,
     ends: Ends {
-        well: 0,
-        panicked: 134,
+        well: End {
+            status: 0,
+            line: None,
+        },
+        panicked: End {
+            status: 134,
+            line: None,
+        },
     },
     columns: &COLUMNS,
 };
 
 const VIRT: Machine = Machine {
+    name: "smmuv3",
     board: "virt",
     iommu: "smmuv3",
-    device: "device",
+    device: Some("device"),
     remark: "",
     arguments: |_| Ok(vec!["-M", "virt,iommu=smmuv3"]),
+    cpus: FOUR_CPUS,
+    loaded: Loaded::Elf,
     demo: Some(Demo {
         yardstick: &Yardstick::AARCH64_SMMUV3_QEMU,
         model: Some(Model {

@@ -6,21 +6,25 @@ use tlb_shootdown_on_model::Played;
 use tlb_shootdown_scenarios::{Cost, Yardstick};
 
 use crate::setup::Qemu;
-use crate::setup::qemu::Emulator;
+use crate::setup::qemu::{Emulator, Feature};
 
 /// An architecture with an on-target kernel: everything in which it differs from the others.
 #[derive(Debug)]
 pub(crate) struct Architecture {
     /// As options and reports name it.
     pub(crate) name: &'static str,
-    /// Rust's bare-metal target.
+    /// The bare-metal target: rustc's name of it, or the path of a description.
     pub(crate) target: &'static str,
     /// The package of the kernel and its tests.
     pub(crate) package: &'static str,
     /// The QEMU that boots them.
     pub(crate) emulator: &'static Emulator,
-    /// The machines they run on; the first is for tests that need no particular one.
+    /// The machines they run on.
     pub(crate) machines: &'static [Machine],
+    /// Whether tests that need no particular machine run on each of them; otherwise on the first.
+    pub(crate) everywhere: bool,
+    /// The devices that every machine has, each with what not every QEMU has of them.
+    pub(crate) devices: &'static [(&'static str, Option<Feature>)],
     /// How words reach a kernel, `run_addr ADDRESS` among them.
     pub(crate) pass: fn(&mut Command, &[&str]),
     /// How a kernel ends QEMU.
@@ -29,30 +33,54 @@ pub(crate) struct Architecture {
     pub(crate) columns: &'static [Column],
 }
 
-/// The statuses of QEMU that a kernel chooses.
+/// How a kernel says that it has come to an end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
     /// All is well.
-    pub(crate) well: i32,
+    pub(crate) well: End,
     /// A panic.
-    pub(crate) panicked: i32,
+    pub(crate) panicked: End,
+}
+
+/// One way to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The status of QEMU.
+    pub(crate) status: i32,
+    /// What the kernel's serial line says as well, where QEMU may end with that status by itself.
+    pub(crate) line: Option<&'static str>,
 }
 
 /// An emulated machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
+    /// As options and reports name it: by what sets it apart from the others; tests whose binary is named after it run here.
+    pub(crate) name: &'static str,
     /// QEMU's name of the board.
     pub(crate) board: &'static str,
-    /// The IOMMU, as options and reports name it; tests whose binary is named after it run here.
+    /// The IOMMU, as reports name it.
     pub(crate) iommu: &'static str,
-    /// What the demo's table calls a device behind that IOMMU.
-    pub(crate) device: &'static str,
+    /// What the demo's table calls a device behind that IOMMU; `None` where no device shares page tables.
+    pub(crate) device: Option<&'static str>,
     /// What of the IOMMU is used here, where the name alone does not tell.
     pub(crate) remark: &'static str,
     /// The board and its IOMMU as arguments of QEMU; an error says what this QEMU lacks.
     pub(crate) arguments: fn(&Qemu) -> Result<Vec<&'static str>, String>,
+    /// The processors and the memory as arguments of QEMU.
+    pub(crate) cpus: &'static [&'static str],
+    /// How a kernel gets there.
+    pub(crate) loaded: Loaded,
     /// What the demo has to show on it; `None` for a machine that only tests run on.
     pub(crate) demo: Option<Demo>,
+}
+
+/// How a kernel gets into the memory of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loaded {
+    /// QEMU or its firmware loads the ELF file.
+    Elf,
+    /// It is the firmware: a copy of memory from address 0 on.
+    Firmware,
 }
 
 /// How the demo judges a machine.

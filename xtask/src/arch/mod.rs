@@ -3,14 +3,19 @@
 mod aarch64;
 mod boot;
 mod description;
+mod ends;
+mod flat;
+mod powerpc;
 mod x86_64;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+#[cfg(test)]
+pub(crate) use description::End;
 pub(crate) use description::{Architecture, Demo, Ends, Machine};
 
 /// Every architecture, in the order in which they are shown.
-pub(crate) static ALL: [&Architecture; 2] = [&aarch64::AARCH64, &x86_64::X86_64];
+pub(crate) static ALL: [&Architecture; 3] = [&aarch64::AARCH64, &x86_64::X86_64, &powerpc::POWERPC];
 
 /// Reads the name of an architecture on the command line.
 pub(crate) fn parser() -> impl TypedValueParser<Value = &'static Architecture> {
@@ -27,23 +32,26 @@ impl Architecture {
         machines.filter_map(|machine| Some((machine, machine.demo.as_ref()?)))
     }
 
-    /// The machine with this IOMMU.
-    pub(crate) fn machine_with(&self, iommu: &str) -> Option<&'static Machine> {
-        self.machines.iter().find(|machine| machine.iommu == iommu)
+    /// The machine of this name.
+    pub(crate) fn machine(&self, name: &str) -> Option<&'static Machine> {
+        self.machines.iter().find(|machine| machine.name == name)
     }
 
-    /// Where a test binary runs: names begin with the IOMMU that they need, others need none in particular.
-    pub(crate) fn machine_of_tests(&self, binary: &str) -> Option<&'static Machine> {
-        let named = binary
-            .split('_')
-            .next()
-            .and_then(|word| self.machine_with(word));
-        named.or(self.machines.first())
+    /// Where a test binary runs: names begin with the machine that they need, others need none in particular.
+    pub(crate) fn machines_of_tests(&self, binary: &str) -> Vec<&'static Machine> {
+        let named = binary.split('_').next().and_then(|word| self.machine(word));
+        match named {
+            Some(machine) => vec![machine],
+            None if self.everywhere => self.machines.iter().collect(),
+            None => self.machines.first().into_iter().collect(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tlb_shootdown_scenarios::Observer;
+
     use super::*;
     use crate::setup::{Qemu, qemu, rust_src};
 
@@ -53,27 +61,34 @@ mod tests {
             assert!(rust_src::TARGETS.contains(&arch.target));
             let programs = qemu::EMULATORS.map(|emulator| emulator.program);
             assert!(programs.contains(&arch.emulator.program));
-            assert_ne!(arch.ends.well, arch.ends.panicked);
+            assert_ne!(arch.ends.well.status, arch.ends.panicked.status);
+            for machine in arch.machines {
+                let observers = machine.demo.as_ref().map(|demo| demo.yardstick.observers);
+                let has_device = observers.is_some_and(|all| all.contains(&Observer::Device));
+                assert_eq!(has_device, machine.device.is_some(), "{}", machine.name);
+            }
         }
     }
 
     #[test]
     fn test_binaries_run_where_their_names_say() {
-        let place = |arch: &Architecture, binary: &str| {
-            let machine = arch.machine_of_tests(binary);
-            machine.map(|machine| machine.iommu)
+        let places = |arch: &Architecture, binary: &str| {
+            let machines = arch.machines_of_tests(binary).into_iter();
+            machines.map(|machine| machine.name).collect::<Vec<_>>()
         };
-        assert_eq!(place(ALL[0], "devices"), Some("smmuv3"));
-        assert_eq!(place(ALL[1], "cpus"), Some("none"));
-        assert_eq!(place(ALL[1], "vtd"), Some("vtd"));
-        assert_eq!(place(ALL[1], "amd_domains"), Some("amd"));
+        assert_eq!(places(ALL[0], "devices"), ["smmuv3"]);
+        assert_eq!(places(ALL[1], "cpus"), ["none"]);
+        assert_eq!(places(ALL[1], "vtd"), ["vtd"]);
+        assert_eq!(places(ALL[1], "amd_domains"), ["amd"]);
+        assert_eq!(places(ALL[2], "cpus"), ["powernv9", "powernv10", "pseries"]);
+        assert_eq!(places(ALL[2], "powernv9_defects"), ["powernv9"]);
     }
 
     #[test]
     fn a_qemu_gets_the_properties_that_its_version_knows() {
         use qemu::Feature::{AmdRemapping, VtdFirstStage, VtdFirstStageExperimental};
-        let arguments = |iommu: &str, features: &[qemu::Feature]| {
-            let machine = ALL[1].machine_with(iommu).unwrap();
+        let arguments = |name: &str, features: &[qemu::Feature]| {
+            let machine = ALL[1].machine(name).unwrap();
             (machine.arguments)(&Qemu::pretended(&qemu::X86_64, features))
         };
         let ends_in = |arguments: Result<Vec<&str>, String>, device: &str| {

@@ -5,7 +5,8 @@ use std::process::Command;
 use tlb_shootdown_on_model::x86_64 as on_model;
 use tlb_shootdown_scenarios::Yardstick;
 
-use super::description::{Architecture, Column, Demo, Ends, Machine, Model};
+use super::boot::{DMA_DEVICES, FOUR_CPUS};
+use super::description::{Architecture, Column, Demo, End, Ends, Loaded, Machine, Model};
 use crate::setup::qemu::{self, Feature};
 use crate::setup::{Qemu, rust_src};
 
@@ -15,28 +16,40 @@ pub(super) static X86_64: Architecture = Architecture {
     package: "on-target-x86_64",
     emulator: &qemu::X86_64,
     machines: &[PLAIN, VTD, AMD],
+    everywhere: false,
+    devices: DMA_DEVICES,
     pass,
     // `isa-debug-exit` makes an odd status of what is written to it: 0x10 and 0x11.
     ends: Ends {
-        well: 0x10 << 1 | 1,
-        panicked: 0x11 << 1 | 1,
+        well: End {
+            status: 0x10 << 1 | 1,
+            line: None,
+        },
+        panicked: End {
+            status: 0x11 << 1 | 1,
+            line: None,
+        },
     },
     columns: &COLUMNS,
 };
 
 const PLAIN: Machine = Machine {
+    name: "none",
     board: "q35",
     iommu: "none",
-    device: "device",
+    device: None,
     remark: "",
     arguments: |_| Ok(Vec::from(Q35)),
+    cpus: FOUR_CPUS,
+    loaded: Loaded::Elf,
     demo: None,
 };
 
 const VTD: Machine = Machine {
+    name: "vtd",
     board: "q35",
     iommu: "vtd",
-    device: "device behind VT-d",
+    device: Some("device behind VT-d"),
     remark: "first-stage translation, PASID-based invalidation",
     arguments: |qemu| {
         if qemu.has(Feature::VtdFirstStage) {
@@ -49,6 +62,8 @@ const VTD: Machine = Machine {
             Err(lacking(qemu, "first-stage translation by VT-d", "10"))
         }
     },
+    cpus: FOUR_CPUS,
+    loaded: Loaded::Elf,
     demo: Some(Demo {
         yardstick: &Yardstick::X86_64_VTD_QEMU,
         model: Some(Model {
@@ -61,9 +76,10 @@ const VTD: Machine = Machine {
 };
 
 const AMD: Machine = Machine {
+    name: "amd",
     board: "q35",
     iommu: "amd",
-    device: "device behind AMD",
+    device: Some("device behind AMD"),
     remark: "v1 tables, invalidation by domain",
     arguments: |qemu| {
         if qemu.has(Feature::AmdRemapping) {
@@ -72,6 +88,8 @@ const AMD: Machine = Machine {
             Err(lacking(qemu, "DMA remapping by the AMD IOMMU", "11"))
         }
     },
+    cpus: FOUR_CPUS,
+    loaded: Loaded::Elf,
     demo: Some(Demo {
         yardstick: &Yardstick::X86_64_AMD_QEMU,
         model: Some(Model {

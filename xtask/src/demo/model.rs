@@ -13,7 +13,10 @@ pub(crate) fn beside(
 ) -> Option<Report> {
     let device = demo.beside?;
     let report = play(arch, machine, demo)?;
-    Some(Report { device, ..report })
+    Some(Report {
+        device: Some(device),
+        ..report
+    })
 }
 
 /// Plays every case to every observer on the model of this machine, if there is one.

@@ -70,8 +70,8 @@ pub(crate) struct Report {
     pub(crate) arch: &'static Architecture,
     /// The machine that was meant.
     pub(crate) machine: &'static Machine,
-    /// What the table calls a device behind its IOMMU.
-    pub(crate) device: &'static str,
+    /// What the table calls a device behind its IOMMU, where there is one.
+    pub(crate) device: Option<&'static str>,
     /// The name of what was used: the machine's board, or the model.
     pub(crate) board: &'static str,
     /// What of the IOMMU was used there, where the name alone does not tell.
@@ -121,7 +121,7 @@ impl Report {
             }
         }
         for case in Case::ALL {
-            for observer in Observer::ALL {
+            for &observer in self.yardstick.observers {
                 if !self
                     .cells
                     .iter()
@@ -142,7 +142,7 @@ impl Report {
     }
 
     fn place(&self) -> String {
-        format!("{} {}", self.arch.name, self.machine.iommu)
+        format!("{} {}", self.arch.name, self.machine.name)
     }
 
     /// One JSON object a line.
@@ -195,7 +195,7 @@ pub(crate) mod tests {
         yardstick: &'static Yardstick,
     ) -> Report {
         let cells = Case::ALL.into_iter().flat_map(|case| {
-            Observer::ALL.map(|observer| Cell {
+            yardstick.observers.iter().map(move |&observer| Cell {
                 case,
                 observer,
                 without: match case {

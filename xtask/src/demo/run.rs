@@ -60,12 +60,14 @@ fn read(ended: &Captured, mut report: Report) -> Report {
         None => report
             .troubles
             .push(format!("the kernel hung for {} s", LIMIT.as_secs())),
-        Some(status) if status.code() != Some(report.arch.ends.well) => {
-            report
-                .troubles
-                .push(format!("the kernel failed: QEMU ended with {status}"));
+        Some(status) => {
+            let ends = report.arch.ends;
+            if ends.which(status, &ended.stdout) != Some(ends.well) {
+                report
+                    .troubles
+                    .push(format!("the kernel failed: QEMU ended with {status}"));
+            }
         }
-        Some(_) => {}
     }
     report
 }

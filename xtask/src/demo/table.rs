@@ -16,6 +16,7 @@ const WORDS: [[&str; 2]; 4] = [
 /// The whole table with its legend, ending in a newline.
 pub(crate) fn render(arch: &Architecture, parts: &[Part]) -> String {
     let notes = notes(parts);
+    let has_boards = has_boards(parts);
     let mut rows = vec![head(arch, 0), head(arch, 1)];
     for case in Case::ALL {
         let first = rows.len();
@@ -24,9 +25,11 @@ pub(crate) fn render(arch: &Architecture, parts: &[Part]) -> String {
                 Part::Played(report) => {
                     let cells = report.cells.iter().filter(|cell| cell.case == case);
                     let shown = cells.filter(|cell| is_shown(cell, report, &parts[..index]));
-                    rows.extend(shown.map(|cell| row(cell, report, &notes)));
+                    rows.extend(shown.map(|cell| row(cell, report, &notes, has_boards)));
                 }
-                Part::NotRun { machine, .. } => rows.push(row_not_run(arch, machine.device)),
+                Part::NotRun { machine, .. } => {
+                    rows.push(row_not_run(arch, machine.device.unwrap_or(machine.board)));
+                }
             }
         }
         // A case's name stands once, before its first observer.
@@ -88,13 +91,22 @@ fn title(case: Case) -> &'static str {
     }
 }
 
-/// The CPUs are the same in front of every IOMMU: they are shown once, and again only where something is wrong.
+/// Whether the machines differ in more than what is behind an IOMMU.
+fn has_boards(parts: &[Part]) -> bool {
+    let mut boards = parts.iter().map(|part| part.machine().board);
+    let first = boards.next();
+    boards.any(|board| Some(board) != first)
+}
+
+/// The CPUs of a board are the same in front of every IOMMU: they are shown once, and again only where something is wrong.
 fn is_shown(cell: &Cell, report: &Report, before: &[Part]) -> bool {
-    let is_known = before.iter().any(|part| matches!(part, Part::Played(_)));
+    let is_known = before.iter().any(|part| {
+        matches!(part, Part::Played(_)) && part.machine().board == report.machine.board
+    });
     cell.observer == Observer::Device || !is_known || verdict(cell, report.yardstick).is_err()
 }
 
-fn row(cell: &Cell, report: &Report, notes: &[&str]) -> Vec<String> {
+fn row(cell: &Cell, report: &Report, notes: &[&str], has_boards: bool) -> Vec<String> {
     let mut without = word(&cell.without);
     if let Some(mark) = mark(cell, report, notes) {
         without.push_str(&format!(" [{mark}]"));
@@ -103,8 +115,9 @@ fn row(cell: &Cell, report: &Report, notes: &[&str]) -> Vec<String> {
         without.push_str(&format!(" (try {})", cell.tries));
     }
     let observer = match cell.observer {
-        Observer::Device => report.device.to_owned(),
-        Observer::ThisCpu | Observer::OtherCpu => word(&cell.observer),
+        Observer::Device => report.device.unwrap_or("device").to_owned(),
+        cpu if has_boards => format!("{}, {}", word(&cpu), report.machine.board),
+        cpu => word(&cpu),
     };
     let judged = match verdict(cell, report.yardstick) {
         Ok(()) => "ok",

@@ -14,8 +14,10 @@ use crate::workspace;
 pub(crate) const AARCH64: &str = "aarch64-unknown-none-softfloat";
 /// The bare-metal target that shows the library builds for x86-64.
 pub(crate) const X86_64: &str = "x86_64-unknown-none";
+/// The bare-metal target of the POWER kernel: a description of the project's own, because rustc has none.
+pub(crate) const POWERPC: &str = "on-target/powerpc/powerpc64le-unknown-none.json";
 /// Every bare-metal target that something is built for.
-pub(crate) const TARGETS: [&str; 2] = [AARCH64, X86_64];
+pub(crate) const TARGETS: [&str; 3] = [AARCH64, X86_64, POWERPC];
 
 /// Where `core` comes from for one target.
 #[derive(Clone, Debug)]
@@ -46,19 +48,23 @@ impl Core {
     pub(crate) fn apply(&self, cargo: &mut Command, target: &str) {
         cargo.args(["--target", target]);
         cargo.env("CARGO_TARGET_DIR", workspace::on_target_dir());
-        cargo.args(self.build_std());
+        cargo.args(self.build_std(target));
         cargo.envs(self.environment());
     }
 
     /// The arguments that cargo needs besides `--target`.
-    pub(crate) fn build_std(&self) -> &'static [&'static str] {
-        match self {
-            Self::Installed => &[],
-            Self::Component | Self::Tree(_) => &[
+    pub(crate) fn build_std(&self, target: &str) -> Vec<&'static str> {
+        let mut arguments = match self {
+            Self::Installed => Vec::new(),
+            Self::Component | Self::Tree(_) => vec![
                 "-Zbuild-std=core,alloc",
                 "-Zbuild-std-features=compiler-builtins-mem",
             ],
+        };
+        if is_described_here(target) {
+            arguments.push("-Zjson-target-spec");
         }
+        arguments
     }
 
     /// The environment that cargo needs.
@@ -76,6 +82,11 @@ impl Core {
     }
 }
 
+/// Whether the target is a file of ours; its `core` is then never a component of the toolchain.
+fn is_described_here(target: &str) -> bool {
+    target.ends_with(".json")
+}
+
 /// The compiled `core` of the target, the toolchain's own sources, or Debian's of the same release.
 pub(crate) fn find_or_fetch(target: &str) -> Result<Core, Missing> {
     let release = workspace::rustc_release();
@@ -83,24 +94,17 @@ pub(crate) fn find_or_fetch(target: &str) -> Result<Core, Missing> {
         .and_then(|found| found.map_or_else(|| fetched(&release?), Ok))
         .map_err(|cause| Missing {
             what: "`core` for bare metal".into(),
-            install: format!("run `rustup component add rust-src` or `rustup target add {target}`"),
+            install: if is_described_here(target) {
+                "run `rustup component add rust-src`".into()
+            } else {
+                format!("run `rustup component add rust-src` or `rustup target add {target}`")
+            },
             cause,
         })
 }
 
 fn find(target: &str) -> Result<Option<Core>> {
-    let compiled = PathBuf::from(workspace::ask_rustc(&[
-        "--print",
-        "target-libdir",
-        "--target",
-        target,
-    ])?);
-    let has_core = fs::read_dir(compiled).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
-    });
-    if has_core {
+    if !is_described_here(target) && is_installed(target)? {
         return Ok(Some(Core::Installed));
     }
     let sysroot = PathBuf::from(workspace::ask_rustc(&["--print", "sysroot"])?);
@@ -108,6 +112,15 @@ fn find(target: &str) -> Result<Option<Core>> {
         .join("lib/rustlib/src/rust/library/Cargo.lock")
         .exists();
     Ok(has_sources.then_some(Core::Component))
+}
+
+fn is_installed(target: &str) -> Result<bool> {
+    let compiled = workspace::ask_rustc(&["--print", "target-libdir", "--target", target])?;
+    Ok(fs::read_dir(compiled).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    }))
 }
 
 fn fetched(release: &str) -> Result<Core> {

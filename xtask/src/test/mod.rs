@@ -124,10 +124,10 @@ fn cells_of(arch: &Architecture, parts: &[report::Part]) -> Tally {
             .extend(faults.map(|fault| format!("demo: {fault}")));
         tally.passed += part.right();
         if part.is_a_stopgap() {
-            let iommu = part.machine().iommu;
+            let machine = part.machine().name;
             tally
                 .skipped
-                .push(format!("demo: {} {iommu}: no emulator for it", arch.name));
+                .push(format!("demo: {} {machine}: no emulator for it", arch.name));
         }
     }
     tally

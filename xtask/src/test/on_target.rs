@@ -39,9 +39,16 @@ fn run_arch(arch: &'static Architecture) -> Result<Tally> {
         let tests = embedded_test::list(&fs::read(&elf)?)
             .with_context(|| format!("in {}", elf.display()))?;
         let binary = binary_name(&elf);
-        let machine = arch.machine_of_tests(&binary).context("no machine")?;
-        for test in &tests {
-            let name = format!("{}: {binary}: {}", arch.name, test.name);
+        let machines = arch.machines_of_tests(&binary);
+        let runs = machines
+            .iter()
+            .flat_map(|machine| tests.iter().map(move |test| (*machine, test)));
+        for (machine, test) in runs {
+            let place = match machines.as_slice() {
+                [_] => String::new(),
+                _ => format!("{}: ", machine.name),
+            };
+            let name = format!("{}: {place}{binary}: {}", arch.name, test.name);
             let image = Image {
                 arch,
                 machine,
@@ -112,25 +119,26 @@ fn run_one(qemu: &Qemu, image: &Image<'_>, test: &Test) -> Result<Outcome> {
     };
     let limit = test.timeout.map_or(LIMIT, Duration::from_secs);
     let ended = process::capture(&mut boot, limit)?;
-    Ok(match judge(test, ended.status, image.arch.ends) {
-        Ok(()) => Outcome::Passed,
-        Err(why) => {
-            let output = format!("{}\n{}", ended.stdout.trim_end(), ended.stderr.trim_end());
-            Outcome::Failed(why, output)
-        }
-    })
+    Ok(
+        match judge(test, ended.status, &ended.stdout, image.arch.ends) {
+            Ok(()) => Outcome::Passed,
+            Err(why) => {
+                let output = format!("{}\n{}", ended.stdout.trim_end(), ended.stderr.trim_end());
+                Outcome::Failed(why, output)
+            }
+        },
+    )
 }
 
 /// `None` is a test that was stopped at its limit.
-fn judge(test: &Test, status: Option<ExitStatus>, ends: Ends) -> Result<(), String> {
+fn judge(test: &Test, status: Option<ExitStatus>, serial: &str, ends: Ends) -> Result<(), String> {
     let Some(status) = status else {
         return Err("hung until its time was over".into());
     };
-    let has_panicked = status.code() == Some(ends.panicked);
-    if status.code() != Some(ends.well) && !has_panicked {
+    let Some(end) = ends.which(status, serial) else {
         return Err(format!("QEMU ended with {status}"));
-    }
-    match (has_panicked, test.should_panic) {
+    };
+    match (end == ends.panicked, test.should_panic) {
         (false, false) | (true, true) => Ok(()),
         (false, true) => Err("ended well, but had to panic".into()),
         (true, false) => Err("panicked".into()),
@@ -142,6 +150,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
+    use crate::arch::End;
 
     fn test(should_panic: bool) -> Test {
         let name = "t".to_owned();
@@ -155,8 +164,14 @@ mod tests {
     }
 
     const ENDS: Ends = Ends {
-        well: 0,
-        panicked: 134,
+        well: End {
+            status: 0,
+            line: None,
+        },
+        panicked: End {
+            status: 134,
+            line: None,
+        },
     };
 
     fn exit(code: i32) -> Option<ExitStatus> {
@@ -165,17 +180,17 @@ mod tests {
 
     #[test]
     fn a_test_passes_by_ending_well_and_a_should_panic_by_panicking() {
-        assert!(judge(&test(false), exit(0), ENDS).is_ok());
-        assert!(judge(&test(false), exit(134), ENDS).is_err());
-        assert!(judge(&test(true), exit(134), ENDS).is_ok());
-        assert!(judge(&test(true), exit(0), ENDS).is_err());
+        assert!(judge(&test(false), exit(0), "", ENDS).is_ok());
+        assert!(judge(&test(false), exit(134), "", ENDS).is_err());
+        assert!(judge(&test(true), exit(134), "", ENDS).is_ok());
+        assert!(judge(&test(true), exit(0), "", ENDS).is_err());
     }
 
     #[test]
     fn a_hang_or_a_broken_qemu_never_passes() {
         for should_panic in [false, true] {
-            assert!(judge(&test(should_panic), None, ENDS).is_err());
-            assert!(judge(&test(should_panic), exit(1), ENDS).is_err());
+            assert!(judge(&test(should_panic), None, "", ENDS).is_err());
+            assert!(judge(&test(should_panic), exit(1), "", ENDS).is_err());
         }
     }
 
