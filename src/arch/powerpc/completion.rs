@@ -20,11 +20,16 @@ const KERNEL: HardwareId = HardwareId(0);
 impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     /// The plan of a flush that was issued, and whose it was.
     pub(super) fn plan_of(&self, issued: &Issued, ceiling: u64) -> (Plan, HardwareId) {
-        let (id, flush) = match issued {
-            Issued::User(id, flush) => (*id, flush),
-            Issued::Kernel(flush) => (KERNEL, flush),
-        };
-        (Plan::of_flush(flush, self.config.base_page(), ceiling), id)
+        match issued {
+            Issued::User(id, flush) => {
+                let plan = Plan::of_flush(flush, self.config.base_page(), ceiling);
+                (plan, *id)
+            }
+            Issued::Kernel(flush) => {
+                let depth = flush.depth();
+                (Plan::Process { depth }, KERNEL)
+            }
+        }
     }
 
     /// Completes what was broadcast.

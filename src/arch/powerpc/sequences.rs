@@ -111,14 +111,18 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
         self.issue(&Plan::Process { depth }, id, reach, cost);
     }
 
+    /// Everything of PID 0, whatever the range: an invalidation by address of process-scoped entries is defined for quadrant 0 alone (Book
+    /// III 6.9.3.3, "TLB Invalidate Entry": RIC = 0, PRS = 1, IS = 0 and EA\[0:1\] other than 0b00 is boundedly undefined). Linux does the same in `radix__flush_tlb_kernel_range`.
     fn flush_tlb_kernel_range(
         &self,
-        pages: &PageRange,
+        _: &PageRange,
         entries: Entries,
         reach: Reach,
         cost: &mut Cost,
     ) {
-        self.flush_tlb_range(KERNEL, pages, entries, reach, cost);
+        count(&mut cost.escalations);
+        let depth = entries.depth;
+        self.issue(&Plan::Process { depth }, KERNEL, reach, cost);
     }
 
     fn flush_tlb_all(&self, reach: Reach, cost: &mut Cost) {
