@@ -41,3 +41,53 @@ fn image(elf: &[u8]) -> Result<Vec<u8>> {
     }
     Ok(image)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF file of these segments, each its type, its physical address and its bytes.
+    fn elf(segments: &[(u32, u64, &[u8])]) -> Vec<u8> {
+        const HEADER: usize = 64;
+        const SEGMENT: usize = 56;
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(HEADER + SEGMENT * segments.len(), 0);
+        file[20] = 1; // e_version
+        file[32] = HEADER as u8; // e_phoff
+        file[52] = HEADER as u8; // e_ehsize
+        file[54] = SEGMENT as u8; // e_phentsize
+        file[56] = segments.len() as u8; // e_phnum
+        for (number, (kind, address, bytes)) in segments.iter().enumerate() {
+            let offset = file.len() as u64;
+            let mut put = |at: usize, value: u64| {
+                let at = HEADER + number * SEGMENT + at;
+                file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            };
+            put(0, u64::from(*kind));
+            put(8, offset);
+            put(16, 0xc000_0000_0000_0000); // p_vaddr
+            put(24, *address); // p_paddr
+            put(32, bytes.len() as u64); // p_filesz
+            put(40, bytes.len() as u64 + 0x1000); // p_memsz
+            file.extend_from_slice(bytes);
+        }
+        file
+    }
+
+    #[test]
+    fn segments_lie_where_memory_has_them() {
+        let file = elf(&[
+            (PT_LOAD, 8, b"cd"),
+            (PT_LOAD, 2, b"ab"),
+            (object::elf::PT_NOTE, 0, b"xx"),
+        ]);
+        assert_eq!(image(&file).unwrap(), b"\0\0ab\0\0\0\0cd");
+    }
+
+    #[test]
+    fn what_firmware_cannot_hold_is_refused() {
+        assert!(image(&elf(&[(PT_LOAD, MOST, b"a")])).is_err());
+        assert!(image(&elf(&[(PT_LOAD, u64::MAX, b"a")])).is_err());
+        assert!(image(b"no ELF file").is_err());
+    }
+}

@@ -271,6 +271,20 @@ pub(crate) mod tests {
         );
     }
 
+    /// A device is missed only where there is one.
+    #[test]
+    fn a_machine_without_a_device_has_twelve_cells() {
+        let power = arch::ALL[2];
+        let (machine, demo) = power.demos().next().unwrap();
+        let mut report = right_on(power, machine, demo.yardstick);
+        assert_eq!((report.right(), report.faults()), (12, Vec::new()));
+        report.cells.pop();
+        assert_eq!(
+            report.faults(),
+            ["powerpc powernv9: space, other-cpu: no such cell"]
+        );
+    }
+
     #[test]
     fn json_has_exactly_the_promised_keys() {
         let json = right().json().unwrap();

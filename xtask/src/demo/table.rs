@@ -211,9 +211,11 @@ fn legend(notes: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tlb_shootdown_scenarios::Yardstick;
+
     use super::*;
     use crate::arch;
-    use crate::demo::report::tests::right;
+    use crate::demo::report::tests::{right, right_on};
 
     fn render(report: Report) -> String {
         super::render(arch::ALL[0], &[Part::Played(report)])
@@ -269,6 +271,40 @@ mod tests {
         );
         assert_eq!(text.matches("WRONG").count(), 1);
         assert_eq!(text.matches("[1] shown by").count(), 1);
+    }
+
+    /// Boards differ in their CPUs: each shows its own, and says whose they are. None of these has a device.
+    #[test]
+    fn cpus_of_different_boards_are_shown_with_their_board() {
+        let power = arch::ALL[2];
+        let parts: Vec<_> = power
+            .demos()
+            .map(|(machine, demo)| Part::Played(right_on(power, machine, demo.yardstick)))
+            .collect();
+        let text = super::render(power, &parts);
+        let right = text.lines().filter(|line| line.ends_with(" ok")).count();
+        assert_eq!(right, 3 * 2 * Case::ALL.len());
+        assert_eq!(
+            text.matches("other-cpu, powernv10 ").count(),
+            Case::ALL.len()
+        );
+        assert!(!text.contains("device"));
+    }
+
+    /// Rows of the model stand beside CPUs that were emulated, and bring none of their own.
+    #[test]
+    fn a_device_of_the_model_stands_alone_beside_cpus() {
+        let power = arch::ALL[2];
+        let (machine, demo) = power.demos().next().unwrap();
+        let emulated = right_on(power, machine, demo.yardstick);
+        let beside = Report {
+            device: Some("accelerator [model]"),
+            ..right_on(power, machine, &Yardstick::AARCH64_SMMUV3_MODEL)
+        };
+        let text = super::render(power, &[Part::Played(emulated), Part::Played(beside)]);
+        let right = text.lines().filter(|line| line.ends_with(" ok")).count();
+        assert_eq!(right, 3 * Case::ALL.len());
+        assert_eq!(text.matches("accelerator [model]").count(), Case::ALL.len());
     }
 
     #[test]
