@@ -4,7 +4,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicU64;
 
-use crate::entry::{ENTRIES, Root, Table, device_page, index, is_page, kernel_page, table};
+use crate::entry::{ENTRIES, Root, Table, device_page, index, kernel_page, table};
 use crate::layout::{BOOT_TABLES, IMAGE_MAPPED, KERNEL_HALF, KERNEL_OFFSET, PORTS};
 
 const PAGE: u64 = 4096;
@@ -46,22 +46,6 @@ pub(crate) const fn kernel_root() -> u64 {
 /// The entry of the level-3 table above the pages that tests change.
 pub(crate) fn kernel_half_entry() -> &'static AtomicU64 {
     entry(KERNEL_HALF_LEVEL_3, index(KERNEL_HALF, 3))
-}
-
-/// Whether every entry that maps anything leads to a table or, from a table of level 1, to a page of 4 KiB.
-pub fn map_small_pages_alone() -> bool {
-    let level_1 = |table: usize| table == PORTS_LEVEL_1 || table >= IMAGE_LEVEL_1;
-    let entries = (0..COUNT).flat_map(|table| (0..ENTRIES).map(move |at| (table, at)));
-    let mut pages = entries
-        .map(|(table, at)| {
-            (
-                table,
-                entry(table, at).load(core::sync::atomic::Ordering::Relaxed),
-            )
-        })
-        .filter(|(_, entry)| is_page(*entry));
-    let root = root();
-    pages.all(|(table, _)| level_1(table)) && root.0.iter().all(|entry| !is_page(*entry))
 }
 
 fn entry(table: usize, at: usize) -> &'static AtomicU64 {

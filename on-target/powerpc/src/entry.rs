@@ -6,6 +6,9 @@ pub(crate) const ROOT_ENTRIES: usize = 1 << ROOT_BITS;
 /// Entries of every other table.
 pub(crate) const ENTRIES: usize = 512;
 
+/// The level of a root; that of the tables with pages is 1.
+pub(crate) const LEVELS: u32 = 4;
+
 const ROOT_BITS: u32 = 13;
 
 /// A root.
@@ -39,6 +42,8 @@ const PRIVILEGED: u64 = 1 << 3;
 const READ: u64 = 1 << 2;
 const WRITE: u64 = 1 << 1;
 const EXECUTE: u64 = 1 << 0;
+/// What of an entry is a physical address, of a table or a root: bits 4 to 51 in the manual's count.
+const ADDRESS: u64 = 0x0fff_ffff_ffff_f000;
 /// NLS, in an entry that leads to a table: its bits.
 const NEXT_BITS: u64 = 9;
 
@@ -76,13 +81,39 @@ pub(crate) const fn process(root: u64) -> u64 {
     (root | TREE_BITS | ROOT_BITS as u64).to_be()
 }
 
+/// The root of a process-table entry's tree; `None` where there is none.
+pub(crate) const fn root(entry: u64) -> Option<u64> {
+    match u64::from_be(entry) & ADDRESS {
+        0 => None,
+        root => Some(root),
+    }
+}
+
 /// Whether an entry is that of a page.
 pub(crate) const fn is_page(entry: u64) -> bool {
-    entry & (VALID | LEAF).to_be() == (VALID | LEAF).to_be()
+    u64::from_be(entry) & (VALID | LEAF) == VALID | LEAF
+}
+
+/// The table that an entry leads to.
+pub(crate) const fn next_table(entry: u64) -> Option<u64> {
+    let entry = u64::from_be(entry);
+    if entry & (VALID | LEAF) == VALID {
+        Some(entry & ADDRESS)
+    } else {
+        None
+    }
+}
+
+/// Entries of a table of `level`.
+pub(crate) const fn entries(level: u32) -> usize {
+    if level == LEVELS {
+        ROOT_ENTRIES
+    } else {
+        ENTRIES
+    }
 }
 
 /// Index of `address` in a table of `level` (4, the root, to 1).
 pub(crate) const fn index(address: u64, level: u32) -> usize {
-    let entries = if level == 4 { ROOT_ENTRIES } else { ENTRIES };
-    (address >> (12 + 9 * (level - 1))) as usize % entries
+    (address >> (12 + 9 * (level - 1))) as usize % entries(level)
 }

@@ -18,7 +18,7 @@
 #![cfg(target_os = "none")]
 
 mod boot;
-pub mod boot_tables;
+mod boot_tables;
 pub mod cells;
 pub mod clock;
 pub mod console;
@@ -42,4 +42,5 @@ pub mod process;
 mod rtas;
 mod spr;
 mod translation;
+pub mod tree;
 mod words;

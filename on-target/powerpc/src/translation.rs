@@ -120,6 +120,11 @@ pub(crate) unsafe fn install(root: u64, pid: u64) {
     unsafe { spr::write::<{ spr::PIDR }>(pid) };
 }
 
+/// Where the tree of `pid` lies, as walkers are told.
+pub(crate) fn root_of(pid: u64) -> Option<u64> {
+    entry::root(PROCESSES.word(pid as usize, 0).load(Ordering::Relaxed))
+}
+
 /// Takes the tree of `pid` away. No TLB is told.
 pub(crate) fn remove(pid: u64) {
     PROCESSES.word(pid as usize, 0).store(0, Ordering::Relaxed);

@@ -8,7 +8,8 @@ use on_target_powerpc as _;
 mod tests {
     use core::arch::asm;
 
-    use on_target_powerpc::{boot_tables, cpus, memory, probe, process};
+    use on_target_powerpc::tree::{self, Pages};
+    use on_target_powerpc::{cpus, layout, memory, probe, process};
     use tlb_shootdown_scenarios::{Access, Refusal};
 
     static TABLE: process::PageTable = process::PageTable::new();
@@ -44,8 +45,13 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_maps_small_pages_alone() {
-        assert!(boot_tables::map_small_pages_alone());
+    fn pages_of_4_kib_alone_are_mapped() {
+        two_cpus_run_a_process(true);
+        let [kernel, process] = [0, PID].map(tree::pages);
+        // The image, and the ports.
+        let small = (layout::IMAGE_MAPPED / process::PAGE_SIZE) as usize + 1;
+        assert_eq!(kernel, Pages { small, large: 0 });
+        assert_eq!(process, Pages { small: 1, large: 0 });
     }
 
     #[test]
