@@ -161,8 +161,9 @@ mod tests {
         assert_eq!(read(1), GONE);
     }
 
+    /// Whether they are clean then is the model's to show: QEMU drops everything where PIDR is loaded.
     #[test]
-    fn promise_07_a_pid_that_is_used_again_is_clean() {
+    fn pids_are_used_again_when_their_spaces_have_ended() {
         bring_up();
         TABLE.clear();
         let mut reused = 0;
