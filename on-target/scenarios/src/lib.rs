@@ -3,7 +3,7 @@
 //! A kernel under an emulator, or a software model, implements [`Machine`]. [`run`] then plays one case to one observer
 //! twice - once with the invalidation left out (the control), once with the crate's invalidation (the cure) - and gives a
 //! [`Cell`]. A kernel prints cells with [`Cell::print`]; the host reads them with [`Cell::from_line`] and judges them
-//! with [`verdict`] against the [`Yardstick`] of that machine.
+//! with [`verdict`] against the [`Yardstick`] of that machine. [`show`] does all of it for a kernel.
 //!
 //! Nothing here knows an architecture; what differs between machines stands in [`Yardstick`]s alone.
 #![no_std]
@@ -14,6 +14,7 @@ mod driver;
 mod failure;
 mod machine;
 mod script;
+mod show;
 mod verdict;
 mod words;
 mod yardstick;
@@ -23,6 +24,7 @@ pub use cost::Cost;
 pub use driver::{MAX_TRIES, run};
 pub use failure::Failure;
 pub use machine::{Access, Flush, Frame, Machine, Mapping, PAGES, Page, Rights};
+pub use show::show;
 pub use verdict::{Wrong, verdict};
 pub use words::{Case, Observer, Refusal, Seen};
 pub use yardstick::{Unseen, Yardstick};
