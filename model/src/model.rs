@@ -5,6 +5,7 @@ use crate::chooser::{Chooser, Temper};
 use crate::cpu::{Cpu, CpuFeatures, CpuPort, x86_64};
 use crate::ground::Ground;
 use crate::lock::Lock;
+use crate::memory::radix::Base;
 use crate::memory::{Format, Memory, Tables};
 use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
@@ -113,6 +114,16 @@ impl Model {
     /// The same with five levels (LA57).
     pub fn x86_la57_tables(&self) -> Tables {
         Tables::new(self.clone(), Format::X86, -1)
+    }
+
+    /// A new, empty radix tree of a POWER process: 52 bits, the last level of 4 KiB pages.
+    pub fn radix_tables(&self) -> Tables {
+        Tables::new(self.clone(), Format::Radix(Base::Kib4), 0)
+    }
+
+    /// The same with pages of 64 KiB in the last level.
+    pub fn radix_64k_tables(&self) -> Tables {
+        Tables::new(self.clone(), Format::Radix(Base::Kib64), 0)
     }
 
     /// A new, empty table of host translations for AMD IOMMUs, of four levels.

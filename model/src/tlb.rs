@@ -1,7 +1,7 @@
 //! Translation caches, as CPUs and IOMMUs have them: leaf entries with their rights, and walk caches of every level.
 
 use crate::chooser::Chooser;
-use crate::memory::descriptor::{Leaf, level_shift};
+use crate::memory::descriptor::Leaf;
 use crate::memory::walk::{Start, Step, Walk};
 use crate::memory::{Memory, Owner};
 use alloc::vec::Vec;
@@ -238,7 +238,7 @@ impl Tlb {
     /// Caches everything that a walk met and may be cached. What is there already stays.
     pub(crate) fn fill(&mut self, context: &Context, va: u64, walk: &Walk, memory: &Memory) {
         for &(step, table) in &walk.tables {
-            let shift = level_shift(step.level);
+            let shift = context.root.format.shift(step.level);
             self.insert(context, va, shift, step, Says::Table(table), memory);
         }
         // An entry without the access flag is never cached (Arm ARM D8.5).

@@ -1,7 +1,7 @@
 //! Translations that nobody asked for: any mapped page may be walked and cached at any time (Arm ARM D8.2.6).
 
 use crate::memory::Memory;
-use crate::memory::descriptor::{Kind, level_shift};
+use crate::memory::descriptor::Kind;
 use crate::memory::walk::Start;
 use crate::world::World;
 use alloc::vec::Vec;
@@ -33,8 +33,9 @@ impl World {
 /// The base of every leaf under a table.
 fn mapped(memory: &Memory, start: Start, base: u64) -> Vec<u64> {
     let mut pages = Vec::new();
-    for (at, raw) in memory.frames.written(start.table, 0x1000) {
-        let va = base | ((at - start.table) / 8) << level_shift(start.level);
+    let len = start.format.table_bytes(start.level);
+    for (at, raw) in memory.frames.written(start.table, len) {
+        let va = base | ((at - start.table) / 8) << start.format.shift(start.level);
         match start.format.decode(start.level, raw) {
             Kind::Invalid => {}
             Kind::Leaf(_) => pages.push(va),

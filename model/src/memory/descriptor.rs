@@ -35,7 +35,7 @@ pub struct Mapping {
     pub pa: u64,
     /// What may be done.
     pub rights: Rights,
-    /// Level of the leaf entry: 3 for 4 KiB, 2 for 2 MiB, 1 for 1 GiB.
+    /// Level of the leaf entry: 3 for 4 KiB (64 KiB in trees of such pages), 2 for 2 MiB, 1 for 1 GiB.
     pub level: u8,
     /// Shared by all address spaces (nG clear, G set), where the format knows such pages.
     pub global: bool,

@@ -1,10 +1,10 @@
 //! Which architecture's descriptors a table consists of.
 
-use super::descriptor::{self, Kind, Leaf, Mapping, Rights};
-use super::{amd_host, x86_64};
+use super::descriptor::{self, Kind, Leaf, Mapping, Rights, level_shift};
+use super::{amd_host, radix, x86_64};
 
-/// The format of a table. Every format here has levels of 512 entries, the last of which is 3. The root of four levels is level 0,
-/// and that of five is level -1, as Arm counts.
+/// The format of a table. The last level is 3; the root of four levels is level 0, and that of five is level -1, as Arm counts. Levels
+/// have 512 entries, but for the first and the last of a radix tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// VMSAv8-64, 4 KiB granule: AArch64 CPUs and SMMUs.
@@ -15,6 +15,8 @@ pub(crate) enum Format {
     VtdFirstStage,
     /// The host page tables of an AMD IOMMU, also called v1.
     AmdHost,
+    /// Radix trees of POWER, by what their last level maps.
+    Radix(radix::Base),
 }
 
 impl Format {
@@ -25,6 +27,7 @@ impl Format {
             Self::X86 => x86_64::decode(level, raw),
             Self::VtdFirstStage => not_global(x86_64::decode(level, raw)),
             Self::AmdHost => amd_host::decode(level, raw),
+            Self::Radix(base) => base.decode(level, raw),
         }
     }
 
@@ -34,6 +37,7 @@ impl Format {
             Self::Vmsa => descriptor::leaf_of(mapping),
             Self::X86 | Self::VtdFirstStage => x86_64::leaf_of(mapping),
             Self::AmdHost => amd_host::leaf_of(mapping),
+            Self::Radix(_) => radix::leaf_of(mapping),
         }
     }
 
@@ -43,6 +47,7 @@ impl Format {
             Self::Vmsa => descriptor::table_of(next),
             Self::X86 | Self::VtdFirstStage => x86_64::table_of(next),
             Self::AmdHost => amd_host::table_of(level, next),
+            Self::Radix(base) => base.table_of(level, next),
         }
     }
 
@@ -52,6 +57,28 @@ impl Format {
             Self::Vmsa => descriptor::permit(raw, rights),
             Self::X86 | Self::VtdFirstStage => x86_64::permit(raw, rights),
             Self::AmdHost => amd_host::permit(raw, rights),
+            Self::Radix(_) => radix::permit(raw, rights),
+        }
+    }
+
+    /// log2 of the bytes that one entry of a level covers.
+    pub(crate) const fn shift(self, level: i8) -> u8 {
+        match self {
+            Self::Radix(base) => base.shift(level),
+            _ => level_shift(level),
+        }
+    }
+
+    /// Where the entry for an address lies in a table of this level, in bytes.
+    pub(crate) const fn offset(self, level: i8, va: u64) -> u64 {
+        ((va >> self.shift(level)) * 8) & (self.table_bytes(level) - 1)
+    }
+
+    /// How long a table of this level is.
+    pub(crate) const fn table_bytes(self, level: i8) -> u64 {
+        match self {
+            Self::Radix(base) => 8 << base.bits(level),
+            _ => 0x1000,
         }
     }
 }

@@ -5,6 +5,7 @@ mod block;
 pub mod descriptor;
 mod format;
 mod frames;
+pub mod radix;
 mod store_buffer;
 mod tables;
 pub(crate) mod walk;

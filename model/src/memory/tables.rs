@@ -1,11 +1,11 @@
 //! A page table as a kernel under test keeps it: real descriptors, stored by a CPU.
 
-use super::descriptor::{Kind, Mapping, Rights, level_shift};
+use super::descriptor::{Kind, Mapping, Rights};
 use super::format::Format;
 use crate::model::Model;
 use alloc::vec::Vec;
 
-/// A table of 4 KiB pages, with four levels for 48 bits or five for 57. Its edits store descriptors and invalidate nothing.
+/// A table with four levels for 48 bits (52 on POWER) or five for 57. Its edits store descriptors and invalidate nothing.
 #[derive(Clone, Debug)]
 pub struct Tables {
     model: Model,
@@ -17,7 +17,7 @@ pub struct Tables {
 
 impl Tables {
     pub(crate) fn new(model: Model, format: Format, top: i8) -> Self {
-        let root = model.allocate(0x1000);
+        let root = model.allocate(format.table_bytes(top));
         Self {
             model,
             format,
@@ -36,13 +36,13 @@ impl Tables {
         let mut table = self.root;
         let last = mapping.level as i8;
         for level in self.top..last {
-            let at = slot(table, level, va);
+            let at = self.slot(table, level, va);
             table = match self.format.decode(level, self.load(at)) {
                 Kind::Table(next) => next,
                 _ => self.hang_table(cpu, level, at),
             };
         }
-        let at = slot(table, last, va);
+        let at = self.slot(table, last, va);
         self.edit(cpu, at, self.format.leaf(&mapping), va, last);
     }
 
@@ -85,7 +85,7 @@ impl Tables {
             Some(&(_, level, table)) => (level + 1, table),
             None => (self.top, self.root),
         };
-        let at = slot(table, level, va);
+        let at = self.slot(table, level, va);
         let raw = self.load(at);
         matches!(self.format.decode(level, raw), Kind::Leaf(_)).then_some((at, level, raw))
     }
@@ -95,7 +95,7 @@ impl Tables {
         let mut path = Vec::new();
         let mut table = self.root;
         for level in self.top..3 {
-            let at = slot(table, level, va);
+            let at = self.slot(table, level, va);
             let Kind::Table(next) = self.format.decode(level, self.load(at)) else {
                 break;
             };
@@ -106,14 +106,14 @@ impl Tables {
     }
 
     fn hang_table(&self, cpu: usize, level: i8, at: u64) -> u64 {
-        let table = self.model.allocate(0x1000);
+        let table = self.model.allocate(self.format.table_bytes(level + 1));
         let raw = self.format.table(level, table);
         self.model.with(|world| world.store(cpu, at, raw));
         table
     }
 
     fn edit(&self, cpu: usize, at: u64, raw: u64, va: u64, level: i8) {
-        let span = (1_u64 << level_shift(level)) - 1;
+        let span = (1_u64 << self.format.shift(level)) - 1;
         self.model.with(|world| {
             world
                 .ground
@@ -127,8 +127,8 @@ impl Tables {
         self.model
             .with(|world| world.ground.memory.frames.latest(at))
     }
-}
 
-fn slot(table: u64, level: i8, va: u64) -> u64 {
-    table + (va >> level_shift(level) & 0x1ff) * 8
+    fn slot(&self, table: u64, level: i8, va: u64) -> u64 {
+        table + self.format.offset(level, va)
+    }
 }

@@ -1,6 +1,6 @@
 //! The walk through the tables, as a CPU's or an IOMMU's walker does it.
 
-use super::descriptor::{Kind, Leaf, level_shift};
+use super::descriptor::{Kind, Leaf};
 use super::format::Format;
 use alloc::vec::Vec;
 
@@ -38,8 +38,7 @@ pub(crate) fn walk(start: Start, va: u64, mut read: impl FnMut(u64) -> Option<u6
     };
     let (mut level, mut table) = (start.level, start.table);
     loop {
-        let index = va >> level_shift(level) & 0x1ff;
-        let at = table + index * 8;
+        let at = table + start.format.offset(level, va);
         let Some(raw) = read(at) else { return found };
         let step = Step { level, at, raw };
         match start.format.decode(level, raw) {

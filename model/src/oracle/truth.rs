@@ -1,7 +1,7 @@
 //! Whether a cached entry still says what the page table says.
 
 use crate::memory::Memory;
-use crate::memory::descriptor::{Leaf, level_shift};
+use crate::memory::descriptor::Leaf;
 use crate::memory::walk::{Walk, walk};
 use crate::tlb::{Entry, Says};
 
@@ -40,7 +40,7 @@ fn table_status(entry: &Entry, table: u64, memory: &Memory) -> Status {
 
 /// A contiguous group is as good as the worst of its members.
 fn leaf_status(entry: &Entry, cached: &Leaf, memory: &Memory) -> Status {
-    let granule = 1_u64 << level_shift(entry.from.level);
+    let granule = 1_u64 << entry.context.root.format.shift(entry.from.level);
     let base = cached.pa & !((1 << entry.shift) - 1);
     let members = (0..1_u64 << entry.shift).step_by(granule as usize);
     let status = members.map(|offset| {
