@@ -3,6 +3,7 @@
 use crate::chooser::Chooser;
 use crate::memory::Memory;
 use crate::oracle::Oracle;
+use alloc::collections::BTreeMap;
 
 /// What CPUs and IOMMUs share.
 #[derive(Debug)]
@@ -10,4 +11,6 @@ pub(crate) struct Ground {
     pub(crate) memory: Memory,
     pub(crate) chooser: Chooser,
     pub(crate) oracle: Oracle,
+    /// A POWER machine's process table: where the tree of each PID begins.
+    pub(crate) processes: BTreeMap<u32, u64>,
 }

@@ -2,7 +2,7 @@
 
 use crate::amd::{self, AmdOptions, AmdPort};
 use crate::chooser::{Chooser, Temper};
-use crate::cpu::{Cpu, CpuFeatures, CpuPort, x86_64};
+use crate::cpu::{Cpu, CpuFeatures, CpuPort, powerpc, x86_64};
 use crate::ground::Ground;
 use crate::lock::Lock;
 use crate::memory::radix::Base;
@@ -11,6 +11,7 @@ use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
 use crate::vtd::{Vtd, VtdOptions, VtdPort};
 use crate::world::World;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use tlb_shootdown::address::PhysAddr;
@@ -40,11 +41,17 @@ impl Model {
         Self::of(features.iter().copied().map(Cpu::x86).collect(), temper)
     }
 
+    /// A machine without IOMMUs, with these POWER CPUs.
+    pub fn with_power_cpus(features: &[powerpc::CpuFeatures], temper: Temper) -> Self {
+        Self::of(features.iter().copied().map(Cpu::power).collect(), temper)
+    }
+
     fn of(cpus: Vec<Cpu>, temper: Temper) -> Self {
         let ground = Ground {
             memory: Memory::default(),
             chooser: Chooser::new(temper),
             oracle: Oracle::default(),
+            processes: BTreeMap::new(),
         };
         let world = World {
             ground,
@@ -163,6 +170,18 @@ impl Model {
     /// Writes a word of memory past all translations.
     pub fn poke(&self, pa: u64, value: u64) {
         self.with(|world| world.ground.memory.write(pa, value));
+    }
+
+    /// The kernel of a POWER machine writes its process table: the tree of this PID begins there, or nowhere. Loading a root on a CPU
+    /// does it as well.
+    pub fn set_process(&self, pid: u32, root: Option<u64>) {
+        self.with(|world| {
+            let processes = &mut world.ground.processes;
+            match root {
+                Some(root) => processes.insert(pid, root),
+                None => processes.remove(&pid),
+            }
+        });
     }
 
     /// Time passes: whatever is under way may arrive, and every IOMMU does a piece of work.

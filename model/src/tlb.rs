@@ -1,5 +1,9 @@
 //! Translation caches, as CPUs and IOMMUs have them: leaf entries with their rights, and walk caches of every level.
 
+mod power;
+
+pub(crate) use power::{PowerScope, Reach, SETS};
+
 use crate::chooser::Chooser;
 use crate::memory::descriptor::Leaf;
 use crate::memory::walk::{Start, Step, Walk};
@@ -32,13 +36,15 @@ pub(crate) enum Regime {
     },
     /// x86-64 CPUs.
     X86,
+    /// POWER CPUs and nest MMUs, process-scoped; the ASID is a PID.
+    Power,
 }
 
 /// What entries are tagged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) regime: Regime,
-    /// An ASID, a PCID, or a PASID.
+    /// An ASID, a PCID, a PID, or a PASID.
     pub(crate) asid: u32,
     /// An SMMU context with ASET = 1: broadcasts by ASID need not reach it (SMMUv3 3.17).
     pub(crate) private: bool,
@@ -104,6 +110,8 @@ pub(crate) enum Scope {
     Addresses(Addresses),
     /// What the instructions of x86-64 remove.
     X86(X86Scope),
+    /// What the invalidations of POWER remove.
+    Power(PowerScope),
 }
 
 /// What one instruction of x86-64 is bound to remove. Whatever it may remove beside that stays.
@@ -197,6 +205,7 @@ impl Scope {
             }
             Self::Addresses(addresses) => addresses.covers(entry),
             Self::X86(scope) => scope.covers(entry),
+            Self::Power(scope) => scope.covers(entry),
         }
     }
 }
@@ -272,6 +281,13 @@ impl Tlb {
             old.from.level == from.level && old.va == entry.va && old.serves(context, entry.va)
         };
         if !self.entries.iter().any(same) {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Caches what another cache has.
+    pub(crate) fn keep(&mut self, entry: Entry) {
+        if !self.entries.contains(&entry) {
             self.entries.push(entry);
         }
     }

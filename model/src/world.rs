@@ -58,10 +58,8 @@ impl World {
 
     fn entries(&self) -> impl Iterator<Item = (Holder, &Entry)> {
         let cpus = self.cpus.iter().enumerate();
-        let cpus = cpus.flat_map(|(index, cpu)| {
-            let entries = cpu.tlb.iter().filter(|entry| cpu.can_use(entry));
-            entries.map(move |entry| (Holder::Cpu(index), entry))
-        });
+        let cpus = cpus
+            .flat_map(|(index, cpu)| cpu.entries().map(move |entry| (Holder::Cpu(index), entry)));
         cpus.chain(self.smmus.iter().flat_map(Smmu::entries))
             .chain(self.amds.iter().flat_map(amd::Iommu::entries))
             .chain(self.vtds.iter().flat_map(Vtd::entries))

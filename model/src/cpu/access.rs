@@ -35,7 +35,7 @@ impl World {
     pub(crate) fn translate(&mut self, cpu: usize, va: u64, write: bool) -> Result<u64, Fault> {
         let translated = self.look_up(cpu, va, write);
         if translated.is_err() {
-            self.drop_faulting(cpu, va);
+            self.cpus[cpu].drop_faulting(va);
         }
         translated
     }
@@ -46,7 +46,7 @@ impl World {
         self.trickle();
         self.disturb(cpu);
         let context = self.cpus[cpu].context(va).ok_or(Fault::Translation)?;
-        let hit = self.cpus[cpu].tlb.leaf(&context, va);
+        let hit = self.cpus[cpu].cached(&context, va);
         let (entry, leaf) = match hit {
             Some(hit) => hit,
             None => self.fill(cpu, &context, va)?,
@@ -54,11 +54,14 @@ impl World {
         self.ground
             .oracle
             .used(Holder::Cpu(cpu), &entry, va, &self.ground.memory);
-        if !entry.global && entry.context.root != context.root {
+        if self.cpus[cpu].is_foreign(&entry, &context) {
             let holder = Holder::Cpu(cpu);
             self.ground
                 .oracle
                 .report(Violation::UsedForeign { holder, va });
+        }
+        if let Some(power) = &mut self.cpus[cpu].power {
+            power.keep_in_erat(entry);
         }
         if write && leaf.rights == Rights::ReadOnly {
             return Err(Fault::Permission);
@@ -78,6 +81,9 @@ impl World {
     /// Walks from the deepest table that is cached, and caches what is met.
     pub(crate) fn walk_and_fill(&mut self, cpu: usize, context: &Context, va: u64) {
         let holder = Holder::Cpu(cpu);
+        if let Some(power) = &mut self.cpus[cpu].power {
+            power.remember_root(va);
+        }
         let cached = self.cpus[cpu].tlb.table(context, va);
         let (memory, oracle) = (&self.ground.memory, &mut self.ground.oracle);
         if let Some((entry, _)) = &cached {

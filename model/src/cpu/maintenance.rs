@@ -9,10 +9,7 @@ use alloc::vec::Vec;
 impl World {
     /// A TLBI instruction, or INVLPGB. Nothing (a reserved encoding) covers nothing.
     pub(crate) fn tlbi(&mut self, cpu: usize, scope: Option<Scope>, broadcast: bool) {
-        self.ground.oracle.counts.tlbis += 1;
-        if self.demands_pins && !self.cpus[cpu].is_pinned() {
-            self.ground.oracle.report(Violation::NotPinned { cpu });
-        }
+        self.count_invalidation(cpu);
         self.cpus[cpu].fresh_tlbi = true;
         let Some(scope) = scope else { return };
         let targets = if broadcast {
@@ -52,6 +49,11 @@ impl World {
         self.count_barrier(domain, stores_only);
     }
 
+    /// The CPU met an instruction that it does not have or may not execute.
+    pub(super) fn undefined(&mut self, cpu: usize) {
+        self.ground.oracle.report(Violation::Undefined { cpu });
+    }
+
     /// Whatever is under way anywhere gets a chance to arrive.
     pub(crate) fn trickle(&mut self) {
         for cpu in 0..self.cpus.len() {
@@ -65,12 +67,21 @@ impl World {
                 self.apply_some(invalidation);
             }
             self.cpus[cpu].issued = issued;
+            self.trickle_flights(cpu);
+        }
+    }
+
+    /// An instruction that invalidates was executed: by a task that stays where it is, if it is as it should be.
+    pub(super) fn count_invalidation(&mut self, cpu: usize) {
+        self.ground.oracle.counts.tlbis += 1;
+        if self.demands_pins && !self.cpus[cpu].is_pinned() {
+            self.ground.oracle.report(Violation::NotPinned { cpu });
         }
     }
 
     /// The task on this CPU goes elsewhere.
     pub(crate) fn leave(&mut self, cpu: usize) {
-        if !self.cpus[cpu].issued.is_empty() || self.cpus[cpu].is_pinned() {
+        if self.cpus[cpu].has_in_flight() || self.cpus[cpu].is_pinned() {
             self.ground
                 .oracle
                 .report(Violation::MigratedIncomplete { cpu });
@@ -98,11 +109,16 @@ impl World {
     /// An invalidation that no barrier had ordered after the stores comes first, and what it dropped is walked again from what
     /// the walkers still see.
     pub(super) fn overtake(&mut self, cpu: usize) {
-        let issued = self.cpus[cpu].issued.iter();
+        let issued = self.cpus[cpu].issued.iter_mut();
         let early = issued.filter(|issued| issued.overtakes);
-        let early: Vec<_> = early
-            .map(|issued| (issued.scope, issued.pending.clone()))
+        let early = early
+            .map(|issued| (issued.scope, core::mem::take(&mut issued.pending)))
             .collect();
+        self.refetch(early);
+    }
+
+    /// These invalidations came before the stores that they were about: whatever each dropped on these CPUs is walked again.
+    pub(super) fn refetch(&mut self, early: Vec<(Scope, Vec<usize>)>) {
         for (scope, targets) in early {
             for target in targets {
                 let dropped = self.cpus[target].tlb.take(&scope);
@@ -111,11 +127,6 @@ impl World {
                         self.walk_and_fill(target, &entry.context, entry.va);
                     }
                 }
-            }
-        }
-        for issued in &mut self.cpus[cpu].issued {
-            if issued.overtakes {
-                issued.pending.clear();
             }
         }
     }
@@ -159,8 +170,7 @@ impl World {
 
     /// Gives the caches of a CPU the chance to do what nobody asked for.
     pub(crate) fn disturb(&mut self, cpu: usize) {
-        let (tlb, chooser) = (&mut self.cpus[cpu].tlb, &mut self.ground.chooser);
-        tlb.evict_one(chooser);
+        self.cpus[cpu].evict_one(&mut self.ground.chooser);
         if self.ground.chooser.unasked(4) {
             self.speculate(cpu);
         }

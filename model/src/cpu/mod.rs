@@ -5,6 +5,7 @@ mod instructions;
 mod maintenance;
 pub(crate) mod operand;
 mod port;
+pub mod powerpc;
 mod speculation;
 mod state;
 pub mod x86_64;

@@ -1,6 +1,7 @@
 //! A handle on one CPU.
 
 use super::access::Fault;
+use super::state::Cpu;
 use crate::model::Model;
 use crate::world::World;
 
@@ -25,35 +26,34 @@ impl CpuPort {
         self.model.with(|world| f(world, self.index))
     }
 
-    /// Runs the user address space of this root under the identifier that the library gave: an ASID, or what goes into CR3 with the
-    /// root.
+    /// Runs the user address space of this root under the identifier that the library gave: an ASID, what goes into CR3 with the
+    /// root, or a PID, under which the process table has the root from now on.
     pub fn load(&self, root: u64, id: u64) {
-        if self.on(|world, cpu| world.cpus[cpu].x86.is_none()) {
-            return self.run(root, id as u16);
-        }
-        self.on(|world, cpu| world.load_root(cpu, root, id));
+        self.on(|world, cpu| match &world.cpus[cpu] {
+            Cpu { x86: Some(_), .. } => world.load_root(cpu, root, id),
+            Cpu { power: Some(_), .. } => world.load_process(cpu, Some(root), id as u32),
+            _ => world.run(cpu, root, id as u16),
+        });
     }
 
     /// Runs the user address space of this root under this ASID (TTBR0_EL1, and the ASID of TTBR1_EL1).
     pub fn run(&self, root: u64, asid: u16) {
-        self.model.with(|world| {
-            let cpu = &mut world.cpus[self.index];
-            (cpu.ttbr0, cpu.asid) = (Some(root), asid);
-        });
+        self.on(|world, cpu| world.run(cpu, root, asid));
     }
 
     /// Runs no user address space. What is cached stays, but for what the loading of the kernel's root under PCID 0 drops.
     pub fn run_nothing(&self) {
         self.on(|world, cpu| {
             let kernel = world.cpus[cpu].ttbr1.unwrap_or(0);
-            match world.cpus[cpu].x86 {
-                Some(_) => world.load_root(cpu, kernel, 0),
-                None => world.cpus[cpu].ttbr0 = None,
+            match &world.cpus[cpu] {
+                Cpu { x86: Some(_), .. } => world.load_root(cpu, kernel, 0),
+                Cpu { power: Some(_), .. } => world.load_process(cpu, None, 0),
+                _ => world.cpus[cpu].ttbr0 = None,
             }
         });
     }
 
-    /// Sets the kernel's root (TTBR1_EL1; on x86-64, of the upper half under every root).
+    /// Sets the kernel's root (TTBR1_EL1; on x86-64, of the upper half under every root; on POWER, of quadrant 3).
     pub fn run_kernel(&self, root: u64) {
         self.model
             .with(|world| world.cpus[self.index].ttbr1 = Some(root));
@@ -106,7 +106,7 @@ impl CpuPort {
         self.model.with(|world| world.cpus[self.index].tlb.len())
     }
 
-    /// How many of them are tagged with this identifier, an ASID or a PCID.
+    /// How many of them are tagged with this identifier, an ASID, a PCID or a PID.
     pub fn held_under(&self, id: u32) -> usize {
         self.on(|world, cpu| {
             let entries = world.cpus[cpu].tlb.iter();
@@ -123,6 +123,11 @@ impl CpuPort {
 }
 
 impl World {
+    fn run(&mut self, cpu: usize, root: u64, asid: u16) {
+        let cpu = &mut self.cpus[cpu];
+        (cpu.ttbr0, cpu.asid) = (Some(root), asid);
+    }
+
     /// A store that the walkers see when a barrier, or chance, has let it through.
     pub(crate) fn store(&mut self, cpu: usize, pa: u64, value: u64) {
         self.ground.memory.frames.store(pa, value);

@@ -1,5 +1,6 @@
 //! Translations that nobody asked for: any mapped page may be walked and cached at any time (Arm ARM D8.2.6).
 
+use super::state::Cpu;
 use crate::memory::Memory;
 use crate::memory::descriptor::Kind;
 use crate::memory::walk::Start;
@@ -22,11 +23,14 @@ impl World {
 }
 
 impl World {
-    /// The base of a half: on x86-64 the kernel's has entries under PCIDs too.
+    /// The base of a half: on x86-64 the kernel's has entries under PCIDs too, and on POWER under PID 0.
     fn half(&mut self, cpu: usize) -> u64 {
-        const UPPER: u64 = 0xffff << 48;
-        let upper = self.cpus[cpu].x86.is_some() && self.ground.chooser.now();
-        if upper { UPPER } else { 0 }
+        let upper = match &self.cpus[cpu] {
+            Cpu { x86: Some(_), .. } => 0xffff << 48,
+            Cpu { power: Some(_), .. } => 0b11 << 62,
+            _ => return 0,
+        };
+        if self.ground.chooser.now() { upper } else { 0 }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What one CPU holds: its TLB, its stores under way, and what it has issued and not completed.
 
-use super::x86_64;
+use super::{powerpc, x86_64};
+use crate::chooser::Chooser;
 use crate::memory::Format;
 use crate::memory::StoreBuffer;
+use crate::memory::descriptor::Leaf;
 use crate::memory::walk::Start;
 use crate::tlb::{Context, Entry, Regime, Scope, Tlb};
 use alloc::vec::Vec;
@@ -60,6 +62,8 @@ pub(crate) struct Cpu {
     pub(crate) stores: StoreBuffer,
     /// The registers of an x86-64 CPU; nothing: it is an AArch64 one.
     pub(super) x86: Option<x86_64::State>,
+    /// What a POWER CPU has beside; nothing: it is not one.
+    pub(super) power: Option<powerpc::State>,
     pub(super) asid: u16,
     pub(super) ttbr0: Option<u64>,
     pub(super) ttbr1: Option<u64>,
@@ -87,8 +91,64 @@ impl Cpu {
         }
     }
 
+    pub(crate) fn power(features: powerpc::CpuFeatures) -> Self {
+        Self {
+            power: Some(powerpc::State::new(features)),
+            ..Self::default()
+        }
+    }
+
+    /// Every entry that can be used as things are.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let beside = self.power.iter().flat_map(powerpc::State::entries);
+        self.tlb
+            .iter()
+            .filter(|entry| self.can_use(entry))
+            .chain(beside)
+    }
+
+    /// What the CPU has cached for an address: a POWER CPU asks its ERAT first.
+    pub(super) fn cached(&self, context: &Context, va: u64) -> Option<(Entry, Leaf)> {
+        let erat = self.power.as_ref().map(powerpc::State::erat);
+        let in_front = erat.and_then(|erat| erat.leaf(context, va));
+        in_front.or_else(|| self.tlb.leaf(context, va))
+    }
+
+    /// An access through this entry, which is another space's than the one that runs.
+    pub(super) fn is_foreign(&self, entry: &Entry, context: &Context) -> bool {
+        match &self.power {
+            Some(power) => power.is_foreign(entry),
+            None => !entry.global && entry.context.root != context.root,
+        }
+    }
+
+    /// An access faulted: on x86-64 and POWER what it was caused by is gone.
+    pub(super) fn drop_faulting(&mut self, va: u64) {
+        if let Some(x86) = &self.x86 {
+            self.tlb.invalidate(&x86.faulting(va));
+        }
+        if let Some(power) = &mut self.power {
+            let scope = power.faulting(va);
+            self.tlb.invalidate(&scope);
+            power.erat.invalidate(&scope);
+        }
+    }
+
+    /// Any cache may drop any entry at any time.
+    pub(super) fn evict_one(&mut self, chooser: &mut Chooser) {
+        self.tlb.evict_one(chooser);
+        if let Some(power) = &mut self.power {
+            power.erat.evict_one(chooser);
+        }
+    }
+
+    pub(super) fn has_in_flight(&self) -> bool {
+        let power = self.power.as_ref();
+        !self.issued.is_empty() || power.is_some_and(powerpc::State::has_in_flight)
+    }
+
     /// Whether an entry can be used as things are.
-    pub(crate) fn can_use(&self, entry: &Entry) -> bool {
+    fn can_use(&self, entry: &Entry) -> bool {
         self.x86.as_ref().is_none_or(|x86| x86.can_use(entry))
     }
 
@@ -96,6 +156,9 @@ impl Cpu {
     pub(super) fn context(&self, va: u64) -> Option<Context> {
         if let Some(x86) = &self.x86 {
             return x86.context(va, self.ttbr1);
+        }
+        if let Some(power) = &self.power {
+            return power.context(va, self.ttbr1);
         }
         let root = if va >> 55 & 1 == 0 {
             self.ttbr0

@@ -4,16 +4,18 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// TLBI instructions; on x86-64 INVLPG, INVPCID, INVLPGB, and what the library writes to CR3 or toggles in CR4 in order to invalidate.
+    /// TLBI instructions; on POWER `tlbie` and `tlbiel`; on x86-64 INVLPG, INVPCID, INVLPGB, and what the library writes to CR3 or toggles in CR4 in order to invalidate.
     pub tlbis: u32,
-    /// `dsb ishst` and `dsb nshst`, MFENCE.
+    /// `dsb ishst` and `dsb nshst`, MFENCE, `ptesync` with nothing in flight.
     pub store_barriers: u32,
-    /// `dsb ish` and `dsb nsh`, TLBSYNC.
+    /// `dsb ish` and `dsb nsh`, TLBSYNC of x86-64, `ptesync` with invalidations in flight.
     pub completion_barriers: u32,
     /// `dsb oshst`, or the barrier of [`ModelBarriers`](crate::platform::ModelBarriers) before a doorbell.
     pub queue_barriers: u32,
-    /// `isb`.
+    /// `isb`, `isync`.
     pub context_synchronisations: u32,
+    /// H_RPT_INVALIDATE, refused ones not counted.
+    pub hypercalls: u32,
     /// CPUs interrupted.
     pub ipis: u32,
     /// Queue commands fetched, waits not counted.

@@ -51,7 +51,7 @@ impl Smmu {
         let by_asid = match scope {
             Scope::Asid(..) => true,
             Scope::Addresses(addresses) => addresses.asid.is_some(),
-            Scope::Everything | Scope::Regime(_) | Scope::X86(_) => false,
+            Scope::Everything | Scope::Regime(_) | Scope::X86(_) | Scope::Power(_) => false,
         };
         self.tlb
             .retain(|entry| !scope.covers(entry) || (by_asid && entry.context.private));

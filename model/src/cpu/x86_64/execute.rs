@@ -113,26 +113,4 @@ impl World {
         self.serialise(cpu);
         self.cpus[cpu].tlb.invalidate(&Scope::X86(scope));
     }
-
-    fn count_invalidation(&mut self, cpu: usize) {
-        self.ground.oracle.counts.tlbis += 1;
-        if self.demands_pins && !self.cpus[cpu].is_pinned() {
-            self.ground.oracle.report(Violation::NotPinned { cpu });
-        }
-    }
-
-    fn undefined(&mut self, cpu: usize) {
-        self.ground.oracle.report(Violation::Undefined { cpu });
-    }
-}
-
-impl World {
-    /// An access faulted: on x86-64 what it was caused by is gone.
-    pub(in crate::cpu) fn drop_faulting(&mut self, cpu: usize, va: u64) {
-        let cpu = &mut self.cpus[cpu];
-        if let Some(state) = &cpu.x86 {
-            let scope = operand::fault(state.pcid_of(state.cr3), va);
-            cpu.tlb.invalidate(&Scope::X86(scope));
-        }
-    }
 }

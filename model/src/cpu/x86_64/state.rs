@@ -1,8 +1,9 @@
 //! The registers of one CPU.
 
+use super::operand;
 use crate::memory::Format;
 use crate::memory::walk::Start;
-use crate::tlb::{Context, Entry, Regime, Says};
+use crate::tlb::{Context, Entry, Regime, Says, Scope};
 
 /// What a CPU has and its kernel has enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,11 @@ impl State {
                 table,
             },
         })
+    }
+
+    /// What goes when an access to this address faults.
+    pub(in crate::cpu) fn faulting(&self, va: u64) -> Scope {
+        Scope::X86(operand::fault(self.pcid_of(self.cr3), va))
     }
 
     /// Whether the CPU can use the entry before it loads another root: then it must be right. A kernel need not be told of what lies
