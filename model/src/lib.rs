@@ -36,8 +36,9 @@
 //!
 //! * [`Model`]: the machine. [`Temper`] says how it uses its liberties.
 //! * [`cpu`]: AArch64 CPUs with TLBs and walk caches tagged by ASID, store buffers, and invalidations in flight until a barrier; in
-//!   [`cpu::x86_64`] those of x86-64, tagged by PCID.
+//!   [`cpu::x86_64`] those of x86-64, tagged by PCID, and in [`cpu::powerpc`] those of POWER, tagged by PID, with ERATs in front.
 //! * [`smmuv3`], [`amd`], [`vtd`]: lazy IOMMUs with devices that may have TLBs of their own.
+//! * [`ocxl`]: an OpenCAPI link with its nest MMU, its process elements and its accelerators.
 //! * [`memory`]: page tables of real descriptors.
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
 //! * [`oracle`]: what must never happen, and what was counted.
@@ -55,6 +56,7 @@ mod lock;
 mod look_up;
 pub mod memory;
 mod model;
+pub mod ocxl;
 pub mod oracle;
 pub mod platform;
 #[cfg(feature = "std")]

@@ -7,6 +7,7 @@ use crate::ground::Ground;
 use crate::lock::Lock;
 use crate::memory::radix::Base;
 use crate::memory::{Format, Memory, Tables};
+use crate::ocxl::{Link, LinkOptions, LinkPort};
 use crate::oracle::{Counts, Oracle, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
 use crate::vtd::{Vtd, VtdOptions, VtdPort};
@@ -59,6 +60,7 @@ impl Model {
             smmus: Vec::new(),
             amds: Vec::new(),
             vtds: Vec::new(),
+            links: Vec::new(),
             demands_pins: false,
         };
         Self {
@@ -94,6 +96,16 @@ impl Model {
             index
         });
         VtdPort::new(self.clone(), index)
+    }
+
+    /// Adds an OpenCAPI link.
+    pub fn add_link(&self, options: LinkOptions) -> LinkPort {
+        let index = self.with(|world| {
+            let index = world.links.len();
+            world.links.push(Link::new(index, options));
+            index
+        });
+        LinkPort::new(self.clone(), index)
     }
 
     /// The CPU of this number.

@@ -3,6 +3,8 @@
 use crate::amd;
 use crate::cpu::Cpu;
 use crate::ground::Ground;
+use crate::memory::Format;
+use crate::ocxl::Link;
 use crate::oracle::{Holder, Violation};
 use crate::smmuv3::Smmu;
 use crate::tlb::{Entry, Scope};
@@ -17,6 +19,7 @@ pub(crate) struct World {
     pub(crate) smmus: Vec<Smmu>,
     pub(crate) amds: Vec<amd::Iommu>,
     pub(crate) vtds: Vec<Vtd>,
+    pub(crate) links: Vec<Link>,
     /// A platform counts who is pinned, so invalidations by a task that is not are violations.
     pub(crate) demands_pins: bool,
 }
@@ -34,12 +37,27 @@ impl World {
         for vtd in &mut self.vtds {
             vtd.step(&mut self.ground);
         }
+        for link in &mut self.links {
+            link.step(&mut self.ground);
+        }
     }
 
     /// A broadcast as the IOMMUs see it.
     pub(crate) fn snoop(&mut self, scope: &Scope) {
         for smmu in &mut self.smmus {
             smmu.snoop(scope);
+        }
+        for link in &mut self.links {
+            link.snoop(scope);
+        }
+    }
+
+    /// A kernel stores a descriptor: nest MMUs that cannot follow a widening in place are asked whether they hold it.
+    pub(crate) fn watch_tables(&mut self, format: Format, level: i8, at: u64, raw: u64) {
+        for link in &self.links {
+            if let Some(violation) = link.watch(format, level, at, raw) {
+                self.ground.oracle.report(violation);
+            }
         }
     }
 
@@ -63,5 +81,6 @@ impl World {
         cpus.chain(self.smmus.iter().flat_map(Smmu::entries))
             .chain(self.amds.iter().flat_map(amd::Iommu::entries))
             .chain(self.vtds.iter().flat_map(Vtd::entries))
+            .chain(self.links.iter().flat_map(Link::entries))
     }
 }

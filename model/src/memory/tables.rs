@@ -119,6 +119,7 @@ impl Tables {
                 .ground
                 .oracle
                 .changed(self.root, va & !span, va | span);
+            world.watch_tables(self.format, level, at, raw);
             world.store(cpu, at, raw);
         });
     }

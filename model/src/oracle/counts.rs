@@ -18,10 +18,10 @@ pub struct Counts {
     pub hypercalls: u32,
     /// CPUs interrupted.
     pub ipis: u32,
-    /// Queue commands fetched, waits not counted.
+    /// Queue commands fetched, waits not counted; invalidations that links launched.
     pub commands: u32,
     /// Waits fetched (CMD_SYNC).
     pub syncs: u32,
-    /// Doorbell writes.
+    /// Doorbell writes, and those that launch.
     pub doorbells: u32,
 }

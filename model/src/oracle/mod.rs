@@ -16,7 +16,7 @@ use core::fmt;
 pub enum Holder {
     /// A CPU, by number.
     Cpu(usize),
-    /// An IOMMU's own TLB, by number.
+    /// The TLB of an IOMMU itself, or of a link's nest MMU, by number.
     Iommu(usize),
     /// The device TLB of this stream or requester.
     Device(u32),
@@ -74,7 +74,7 @@ pub enum Violation {
         /// The CPU.
         cpu: usize,
     },
-    /// A base or a head register of a queue was written while the queue was running.
+    /// A base or a head register of a queue was written while the queue was running, or a link's register while an invalidation was.
     WrittenWhileRunning {
         /// The IOMMU.
         iommu: usize,
@@ -92,6 +92,32 @@ pub enum Violation {
     ReachedGuests {
         /// The CPU.
         cpu: usize,
+    },
+    /// The kernel widened the rights of an entry in place that a nest MMU holds which never sees it: devices fault for ever.
+    WidenedInPlace {
+        /// The link.
+        iommu: usize,
+        /// The base of what the entry translates.
+        va: u64,
+    },
+    /// A device used a PASID whose process element is not there: the machine stops.
+    Checkstop {
+        /// The link.
+        iommu: usize,
+    },
+    /// A process element that was used is valid and makes no sense, as if it had been written half.
+    IllegalElement {
+        /// The link.
+        iommu: usize,
+        /// Its PASID.
+        pasid: u32,
+    },
+    /// An invalidation was launched that has no meaning.
+    IllegalLaunch {
+        /// The link.
+        iommu: usize,
+        /// What was launched.
+        word: u64,
     },
     /// A queue's producer index moved beyond its consumer index: entries were overwritten.
     QueueOverrun {
@@ -128,6 +154,17 @@ impl fmt::Display for Violation {
                 write!(f, "{holder:?} used another space's entry of {va:#x}")
             }
             Self::ReachedGuests { cpu } => write!(f, "CPU {cpu} dropped entries of guests"),
+            Self::WidenedInPlace { iommu, va } => write!(
+                f,
+                "an entry of {va:#x} that link {iommu} holds was widened in place"
+            ),
+            Self::Checkstop { iommu } => write!(f, "link {iommu} found no process element"),
+            Self::IllegalElement { iommu, pasid } => {
+                write!(f, "link {iommu} found a malformed element of PASID {pasid}")
+            }
+            Self::IllegalLaunch { iommu, word } => {
+                write!(f, "link {iommu} was to launch {word:#x}")
+            }
             Self::QueueOverrun { iommu } => write!(f, "the queue of IOMMU {iommu} was overrun"),
         }
     }
