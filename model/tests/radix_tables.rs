@@ -1,6 +1,8 @@
 //! The modelled radix trees hold the entries that the manual shows, big-endian (Power ISA 3.1B Book III 6.7.10).
 
 use tlb_shootdown::dma::DmaBarriers;
+use tlb_shootdown_model::cpu::Fault;
+use tlb_shootdown_model::cpu::powerpc::CpuFeatures;
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::memory::{Mapping, Tables};
 use tlb_shootdown_model::platform::ModelBarriers;
@@ -71,4 +73,40 @@ fn large_pages_end_the_walk_with_the_leaf_bit() {
         // Another page of the same entry.
         assert_eq!(tables.unmap(0, VA ^ 0x3000), Some(pa));
     }
+}
+
+/// What the walker finds at VA once this doubleword has taken the place of the entry at a level.
+fn walk_with(level: usize, change: impl Fn(u64) -> u64) -> Result<u64, Fault> {
+    let model = Model::with_power_cpus(&[CpuFeatures::POWER10], Temper::Kind);
+    let tables = model.radix_tables();
+    let frame = model.allocate(0x1000);
+    let va = 2 << 39 | VA & 0x7f_ffff_ffff;
+    tables.map(0, va, Mapping::page(frame, Rights::ReadOnly));
+    let path = [(2, 9), (1, 9), (4, 9)];
+    let table = follow(&model, &tables, &path[..level]);
+    let at = table + [2, 1, 4, 5][level] * 8;
+    let raw = model.peek(at).swap_bytes();
+    model.poke(at, change(raw).swap_bytes());
+    let cpu = model.cpu(0);
+    cpu.load(tables.root(), 5);
+    cpu.read(va)
+}
+
+#[test]
+fn entries_that_make_no_sense_are_faults() {
+    assert_eq!(walk_with(0, |raw| raw), Ok(0));
+    assert_eq!(walk_with(3, |raw| raw), Ok(0));
+    let fault = Err(Fault::Translation);
+    for level in 0..4 {
+        // V clear, L changed, and the bytes in the CPU's order.
+        assert_eq!(walk_with(level, |raw| raw & !(1 << 63)), fault);
+        assert_eq!(walk_with(level, |raw| raw ^ 1 << 62), fault);
+        assert_eq!(walk_with(level, u64::swap_bytes), fault);
+    }
+    // A next table of 32 entries; a page without the right to read; a large page that is not aligned.
+    assert_eq!(walk_with(1, |raw| raw & !0x1f | 5), fault);
+    assert_eq!(walk_with(3, |raw| raw & !4), fault);
+    assert_eq!(walk_with(2, |_| 0xc000_0000_8010_0186), fault);
+    // R clear interrupts.
+    assert_eq!(walk_with(3, |raw| raw & !0x100), Err(Fault::AccessFlag));
 }

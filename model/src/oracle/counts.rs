@@ -6,7 +6,7 @@
 pub struct Counts {
     /// TLBI instructions; on POWER `tlbie` and `tlbiel`; on x86-64 INVLPG, INVPCID, INVLPGB, and what the library writes to CR3 or toggles in CR4 in order to invalidate.
     pub tlbis: u32,
-    /// `dsb ishst` and `dsb nshst`, MFENCE, `ptesync` with nothing in flight.
+    /// `dsb ishst` and `dsb nshst`, MFENCE, `sync`, `ptesync` with nothing in flight.
     pub store_barriers: u32,
     /// `dsb ish` and `dsb nsh`, TLBSYNC of x86-64, `ptesync` with invalidations in flight.
     pub completion_barriers: u32,

@@ -29,6 +29,16 @@ fn an_element_that_is_not_there_stops_the_machine() {
 }
 
 #[test]
+fn the_area_ends_where_firmware_was_told() {
+    for (elements, is_there) in [(3, false), (4, true)] {
+        let rig = rig();
+        rig.link
+            .set_process_area(rig.area.phys().raw(), elements * 128);
+        assert_eq!(rig.device.read(PAGE).is_ok(), is_there);
+    }
+}
+
+#[test]
 fn a_cached_element_outlives_the_one_in_memory() {
     let rig = rig();
     rig.device.read(PAGE).unwrap();

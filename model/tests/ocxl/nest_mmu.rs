@@ -156,6 +156,19 @@ fn only_what_is_held_is_widened_badly() {
     rig.assert_clean();
 }
 
+/// The same frame elsewhere is another entry.
+#[test]
+fn an_alias_of_what_is_held_may_be_widened() {
+    let rig = Rig::new(LinkOptions::POWER9);
+    let alias = PAGE + 0x1000;
+    let page = Mapping::page(rig.frame, Rights::ReadOnly);
+    rig.tables.map(0, alias, page);
+    rig.on.ptesync();
+    rig.device.read(PAGE).unwrap();
+    rig.tables.protect(0, alias, Rights::ReadWrite);
+    rig.assert_clean();
+}
+
 #[test]
 fn it_sees_tables_after_ptesync() {
     let rig = Rig::new(LinkOptions::POWER10);

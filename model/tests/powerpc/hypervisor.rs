@@ -83,6 +83,24 @@ fn page_walk_caches_go_where_they_are_named() {
     assert_eq!(rig.cpus[1].read(VA), Err(Fault::Translation));
 }
 
+/// Kind 4 is page-walk caches and nothing else, kind 8 process-table entries.
+#[test]
+fn kinds_that_are_not_named_stay() {
+    for kind in [4, 8, 12] {
+        let other = RptInvalidate { kind, ..EVERYTHING };
+        assert_eq!(after(other), [[true; 4]; 2]);
+    }
+    for (kind, begins_anew) in [(6, false), (14, true)] {
+        let (rig, hypervisor) = rig();
+        rig.touch();
+        let other = rig.model.radix_tables();
+        let call = RptInvalidate { kind, ..EVERYTHING };
+        assert_eq!(hypervisor.rpt_invalidate(&call), Ok(()));
+        rig.cpus[1].load(other.root(), PID.into());
+        assert_eq!(rig.cpus[1].read(VA).is_err(), begins_anew);
+    }
+}
+
 #[test]
 fn the_callers_stores_are_its_own_to_make_visible() {
     let (rig, hypervisor) = rig();

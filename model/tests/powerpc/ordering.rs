@@ -199,6 +199,19 @@ fn a_copy_keeps_its_translation_on_power10_until_it_is_aborted() {
 }
 
 #[test]
+fn a_copy_on_power9_has_read_what_it_wanted() {
+    let rig = Rig::power9();
+    rig.cpus[0].copy(VA).unwrap();
+    rig.tables.unmap(0, VA);
+    rig.on.ptesync();
+    rig.on.tlbiel_ric0_prs1(VA, RS);
+    rig.on.ptesync();
+    rig.cpus[1].run_nothing();
+    rig.returned();
+    assert!(!rig.holds_stale(0));
+}
+
+#[test]
 fn a_task_that_moves_with_a_tlbie_in_flight_is_reported() {
     let rig = Rig::power9();
     rig.on.tlbie_ric0_prs1(VA, RS);

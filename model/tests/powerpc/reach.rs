@@ -131,6 +131,15 @@ fn ric_1_drops_page_walk_caches_alone() {
     assert_eq!(rig.cpus[0].read(VA), Err(Fault::Translation));
 }
 
+#[test]
+fn tlbiel_of_a_class_leaves_those_before_and_behind() {
+    let rig = Rig::power9();
+    rig.unmap();
+    rig.on.tlbiel_ric0_prs1(0x1000 | BY_PID, RS);
+    rig.close_here();
+    assert_eq!(rig.uses(0), [true, false, true, true]);
+}
+
 /// On POWER9 the page-walk cache is of class 0.
 #[test]
 fn tlbiel_drops_page_walk_caches_with_class_0() {
@@ -157,6 +166,7 @@ fn a_pid_that_is_used_again_needs_ric_2() {
     let other = rig.model.radix_tables();
     let frame = rig.model.allocate(0x1000);
     other.map(0, VA, Mapping::page(frame, Rights::ReadOnly));
+    rig.on.ptesync();
     rig.on.tlbie_ric0_prs1(BY_PID, RS);
     rig.on.tlbie_ric1_prs1(BY_PID, RS);
     rig.close();
@@ -164,8 +174,16 @@ fn a_pid_that_is_used_again_needs_ric_2() {
     assert!(rig.cpus[1].read(VA).is_ok());
     assert!(rig.violations().contains(&foreign));
     rig.cpus[1].run_nothing();
-    rig.on.tlbie_ric2_prs1(BY_PID, RS);
-    rig.close();
+    // Of another PID first, which is not enough.
+    for (rs, clean) in [(RS + 0x1_0000_0000, false), (RS, true)] {
+        rig.on.tlbie_ric2_prs1(BY_PID, rs);
+        rig.on.tlbie_ric0_prs1(BY_PID, RS);
+        rig.close();
+        rig.cpus[1].load(other.root(), PID.into());
+        assert!(rig.cpus[1].read(VA).is_ok());
+        assert_eq!(rig.violations() == [], clean);
+        rig.cpus[1].run_nothing();
+    }
     rig.cpus[1].load(other.root(), PID.into());
     rig.returned();
     assert!(rig.cpus[1].read(VA).is_ok());

@@ -32,7 +32,7 @@ impl World {
         let has_flights = self.power(cpu).has_in_flight();
         self.overtake_by_flights(cpu);
         self.drain_stores(cpu);
-        self.sync(cpu);
+        self.perform_in_order(cpu);
         self.complete_flights(cpu);
         let counts = &mut self.ground.oracle.counts;
         match has_flights {
@@ -41,8 +41,13 @@ impl World {
         }
     }
 
-    /// Accesses are performed in order, for CPUs and devices: walkers are neither.
+    /// SYNC: accesses are performed in order, for CPUs and devices. Walkers are neither.
     pub(super) fn sync(&mut self, cpu: usize) {
+        self.perform_in_order(cpu);
+        self.ground.oracle.counts.store_barriers += 1;
+    }
+
+    fn perform_in_order(&mut self, cpu: usize) {
         let power = self.cpus[cpu].power.as_mut();
         if let Some(power) = power {
             let queue = &mut power.store_queue;
