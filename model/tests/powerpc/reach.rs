@@ -181,7 +181,7 @@ fn a_pid_that_is_used_again_needs_ric_2() {
         rig.close();
         rig.cpus[1].load(other.root(), PID.into());
         assert!(rig.cpus[1].read(VA).is_ok());
-        assert_eq!(rig.violations() == [], clean);
+        assert_eq!(rig.violations().is_empty(), clean);
         rig.cpus[1].run_nothing();
     }
     rig.cpus[1].load(other.root(), PID.into());
