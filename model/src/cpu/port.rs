@@ -53,6 +53,14 @@ impl CpuPort {
         });
     }
 
+    /// The loaded root is kept for nobody from now on, until the next is loaded: nothing here accesses user addresses.
+    ///
+    /// # Panics
+    /// Where the CPU is an AArch64 one, which keeps no such account.
+    pub fn enter_lazy(&self) {
+        self.on(|world, cpu| world.cpus[cpu].enter_lazy());
+    }
+
     /// Sets the kernel's root (TTBR1_EL1; on x86-64, of the upper half under every root; on POWER, of quadrant 3).
     pub fn run_kernel(&self, root: u64) {
         self.model

@@ -142,6 +142,23 @@ impl Cpu {
         }
     }
 
+    pub(super) fn enter_lazy(&mut self) {
+        match (&mut self.x86, &mut self.power) {
+            (Some(x86), _) => x86.is_lazy = true,
+            (None, Some(power)) => power.is_lazy = true,
+            (None, None) => panic!("an AArch64 CPU keeps no account of whom its root is for"),
+        }
+    }
+
+    /// The loaded root is nobody's who runs here, as far as that is known.
+    pub(crate) fn borrows_root(&self) -> bool {
+        match (&self.x86, &self.power) {
+            (Some(x86), _) => x86.is_lazy,
+            (None, Some(power)) => power.is_lazy,
+            (None, None) => true,
+        }
+    }
+
     pub(super) fn has_in_flight(&self) -> bool {
         let power = self.power.as_ref();
         !self.issued.is_empty() || power.is_some_and(powerpc::State::has_in_flight)

@@ -14,7 +14,7 @@ pub struct Counts {
     pub queue_barriers: u32,
     /// `isb`, `isync`.
     pub context_synchronisations: u32,
-    /// H_RPT_INVALIDATE, refused ones not counted.
+    /// H_RPT_INVALIDATE, whatever was answered.
     pub hypercalls: u32,
     /// CPUs interrupted.
     pub ipis: u32,

@@ -221,9 +221,10 @@ unsafe impl<A: Arch> Platform for ModelPlatform<A> {
 
     fn leave_borrowed_root(&self, space: Option<SpaceId>) {
         let cpu = current::get();
+        let borrows = self.model().with(|world| world.cpus[cpu].borrows_root());
         let leaves = self.shared.loaded.with(|all| {
             let loaded = all.get(&cpu).copied();
-            let leaves = space.is_none() || loaded == space;
+            let leaves = borrows && (space.is_none() || loaded == space);
             if leaves {
                 all.remove(&cpu);
             }

@@ -53,12 +53,13 @@ impl ModelHypervisor {
 // SAFETY: nothing but tests relies on it; after `Ok` the machine's caches are without what the arguments name.
 unsafe impl Hypervisor for ModelHypervisor {
     fn rpt_invalidate(&self, call: &RptInvalidate) -> Result<(), HypervisorError> {
+        self.model
+            .with(|world| world.ground.oracle.counts.hypercalls += 1);
         if let Some(answer) = self.answers.with(VecDeque::pop_front) {
             return Err(answer);
         }
         let scopes = scopes(call).map_err(HypervisorError::Refused)?;
         self.model.with(|world| {
-            world.ground.oracle.counts.hypercalls += 1;
             world.invalidate_for_guest(current::get(), call.target, &scopes);
         });
         Ok(())

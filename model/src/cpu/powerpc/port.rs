@@ -70,6 +70,6 @@ impl World {
             self.ground.processes.insert(pid, root);
         }
         let power = self.power(cpu);
-        (power.pid, power.root) = (pid, root);
+        (power.pid, power.root, power.is_lazy) = (pid, root, false);
     }
 }

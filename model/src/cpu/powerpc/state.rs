@@ -79,6 +79,8 @@ pub(in crate::cpu) struct State {
     pub(super) pid: u32,
     /// Where the process table says that the PID's tree begins.
     pub(super) root: Option<u64>,
+    /// The PID is loaded for nobody: nothing here accesses user addresses.
+    pub(in crate::cpu) is_lazy: bool,
     /// Process-table entries that were read once, by PID.
     pub(super) process_table: BTreeMap<u32, u64>,
     /// Effective to real: user translations in front of the TLB.
@@ -102,6 +104,7 @@ impl State {
             features,
             pid: 0,
             root: None,
+            is_lazy: false,
             process_table: BTreeMap::new(),
             erat: Tlb::default(),
             erat_going: false,

@@ -7,14 +7,6 @@ use crate::world::World;
 const NO_FLUSH: u64 = 1 << 63;
 
 impl CpuPort {
-    /// The loaded root is kept for nobody from now on, until the next is loaded: nothing here accesses user addresses.
-    ///
-    /// # Panics
-    /// Where the CPU is of another architecture.
-    pub fn enter_lazy(&self) {
-        self.on(|world, cpu| world.x86(cpu).is_lazy = true);
-    }
-
     /// The exit to a process that runs without the kernel: its own root is loaded, with this identifier and perhaps bit 63.
     ///
     /// # Panics

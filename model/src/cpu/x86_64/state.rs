@@ -51,7 +51,7 @@ pub(in crate::cpu) struct State {
     /// CR3 of the kernel while the process runs under a root of its own, without the kernel.
     pub(super) kernel_cr3: Option<u64>,
     /// The root is loaded for nobody: nothing here accesses user addresses.
-    pub(super) is_lazy: bool,
+    pub(in crate::cpu) is_lazy: bool,
 }
 
 impl State {

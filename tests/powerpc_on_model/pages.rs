@@ -1,0 +1,83 @@
+//! Which pages there are: small ones in two tables of the last level, and large ones beside them.
+
+use std::collections::BTreeSet;
+use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::flush::Flush;
+use tlb_shootdown_model::memory::Mapping;
+use tlb_shootdown_model::memory::descriptor::Rights;
+
+/// Pages of each half: small ones, 8 for each of two tables, and two large ones.
+pub(crate) const SMALL: u64 = 16;
+pub(crate) const PAGES: u64 = 18;
+const USER: u64 = 0x4000_0000;
+/// Quadrant 3.
+const KERNEL: u64 = 0xc000_0000_4000_0000;
+
+/// Whose mappings: those of a process, or the kernel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    User(usize),
+    Kernel,
+}
+
+/// Pages of the last level in this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) base: PageSize,
+}
+
+impl Layout {
+    pub(crate) fn size(self, page: u64) -> PageSize {
+        if page < SMALL {
+            self.base
+        } else {
+            PageSize::MIB_2
+        }
+    }
+
+    pub(crate) fn address(self, half: Half, page: u64) -> u64 {
+        let start = match half {
+            Half::User(_) => USER,
+            Half::Kernel => KERNEL,
+        };
+        match page.checked_sub(SMALL) {
+            None => start + ((page / 8) << 21) + page % 8 * self.base.bytes(),
+            Some(large) => start + ((2 + large) << 21),
+        }
+    }
+
+    /// The last byte of a page.
+    pub(crate) fn last_byte(self, half: Half, page: u64) -> u64 {
+        self.address(half, page) + (self.size(page).bytes() - 1)
+    }
+
+    pub(crate) fn mapping(self, page: u64, frame: u64, rights: Rights) -> Mapping {
+        Mapping {
+            level: if page < SMALL { 3 } else { 2 },
+            ..Mapping::page(frame, rights)
+        }
+    }
+
+    /// One page, exactly.
+    pub(crate) fn exactly(self, half: Half, page: u64) -> Flush {
+        Flush::page(VirtAddr::new(self.address(half, page)), self.size(page))
+    }
+
+    /// The smallest range of all of these.
+    pub(crate) fn hull(self, half: Half, pages: &BTreeSet<u64>) -> Option<PageRange> {
+        let (first, last) = (pages.first()?, pages.last()?);
+        let stride = self.common_size(pages).unwrap_or(self.base);
+        let start = VirtAddr::new(self.address(half, *first));
+        let end = VirtAddr::new(self.last_byte(half, *last));
+        PageRange::inclusive(start, end, stride).ok()
+    }
+
+    /// The size of all of these, where they have the same.
+    pub(crate) fn common_size(self, pages: &BTreeSet<u64>) -> Option<PageSize> {
+        let size = self.size(*pages.first()?);
+        pages
+            .iter()
+            .all(|page| self.size(*page) == size)
+            .then_some(size)
+    }
+}

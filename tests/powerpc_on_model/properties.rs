@@ -1,0 +1,143 @@
+//! Random kernels on random machines: whatever they do, in whatever order, nothing stale is used or held once a flush has returned, no
+//! frame is used by a former owner, and what the library says it cost is what the machine counted.
+
+use crate::faulty::Defect;
+use crate::kernel::{CPUS, Kernel};
+use crate::op::{Op, ops};
+use crate::rig::Parts;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use tlb_shootdown_model::Temper;
+use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
+
+/// The machine that a run is on.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    parts: Parts,
+    repairs: bool,
+}
+
+const ROLES: [Role; 3] = [Role::Hypervisor, Role::Guest, Role::GuestWithoutTlbie];
+
+fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strategy<Value = Setting> {
+    let temper = prop_oneof![
+        6 => any::<u64>().prop_map(Temper::Seeded),
+        1 => Just(Temper::Late),
+    ];
+    let features = (
+        prop::sample::select(cpus),
+        prop::sample::select(roles),
+        any::<bool>(),
+    );
+    let ceiling = || prop::sample::select(vec![0, 2, 33]);
+    let ceilings = (ceiling(), ceiling());
+    (temper, features, ceilings, 1..3_u64, any::<bool>()).prop_map(
+        |(temper, (features, role, pages_64k), ceilings, patience, repairs)| {
+            let features = CpuFeatures {
+                pages_64k,
+                ..features.as_a(role)
+            };
+            Setting {
+                parts: Parts {
+                    cpus: CPUS,
+                    ceilings,
+                    patience,
+                    ..Parts::new(features, temper)
+                },
+                repairs,
+            }
+        },
+    )
+}
+
+fn run(setting: Setting, ops: &[Op]) {
+    let mut kernel = Kernel::new(setting.parts, setting.repairs);
+    for &op in ops {
+        kernel.apply(op);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn promise_03_nothing_stale_on_power9(
+        setting in setting(&[CpuFeatures::POWER9], &ROLES),
+        ops in ops(),
+    ) {
+        run(setting, &ops);
+    }
+
+    #[test]
+    fn promise_03_nothing_stale_on_power10(
+        setting in setting(&[CpuFeatures::POWER10], &ROLES),
+        ops in ops(),
+    ) {
+        run(setting, &ops);
+    }
+}
+
+/// Whether random kernels on such machines notice this defect.
+fn is_noticed(defect: Defect, cpus: &'static [CpuFeatures], roles: &'static [Role]) -> bool {
+    let config = ProptestConfig {
+        cases: 600,
+        failure_persistence: None,
+        max_shrink_iters: 0,
+        ..ProptestConfig::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let inputs = (setting(cpus, roles), ops());
+    let result = runner.run(&inputs, |(mut setting, ops)| {
+        setting.parts.defect = defect;
+        run(setting, &ops);
+        Ok(())
+    });
+    result.is_err()
+}
+
+#[test]
+fn random_kernels_notice_every_defect_of_broadcasts() {
+    for defect in [
+        Defect::NoStoreBarrier,
+        Defect::NoEieio,
+        Defect::NoTlbsync,
+        Defect::NoCompletion,
+        Defect::NoTlbie,
+        Defect::WrongPage,
+        Defect::WrongSize,
+        Defect::NoLargePage,
+        Defect::WrongPid,
+        Defect::KeepsWalkCaches,
+        Defect::KeepsProcessTable,
+    ] {
+        let roles = &ROLES[..2];
+        assert!(
+            is_noticed(defect, &[CpuFeatures::POWER10], roles),
+            "{defect:?}"
+        );
+    }
+}
+
+#[test]
+fn random_kernels_notice_every_defect_of_one_cpu() {
+    for defect in [
+        Defect::NoTlbiel,
+        Defect::NoSlbia,
+        Defect::NoIsync,
+        Defect::NoCpAbort,
+    ] {
+        let roles = &ROLES;
+        assert!(
+            is_noticed(defect, &[CpuFeatures::POWER10], roles),
+            "{defect:?}"
+        );
+    }
+    for defect in [Defect::OneSet, Defect::NoEratRepair, Defect::NoQueueRepair] {
+        let roles = &ROLES[..2];
+        assert!(
+            is_noticed(defect, &[CpuFeatures::POWER9], roles),
+            "{defect:?}"
+        );
+    }
+}
