@@ -117,7 +117,7 @@ impl Faulty {
 
     fn invalidate(&self, broadcast: bool, ric: u8, rb: u64, rs: u64) {
         let stage = self.advance(|stage| match stage {
-            Stage::Idle if !broadcast => Stage::Local,
+            Stage::Idle | Stage::Local if !broadcast => Stage::Local,
             Stage::Idle | Stage::Local => Stage::Broadcast,
             stage => stage,
         });

@@ -422,6 +422,7 @@ impl Kernel {
         for cpu in 0..CPUS {
             self.apply(Op::Switch { cpu, space });
             self.access(cpu, half, page, false);
+            self.use_later(cpu, page, true);
         }
         self.unmap(half, page);
         self.flush(half, How::Tight);

@@ -1,1 +1,146 @@
-//! x
+//! What becomes of spaces: alone, shared, let go, borrowed, ended.
+
+use crate::faulty::Defect;
+use crate::kernel::{CPUS, Kernel, SPACES};
+use crate::op::{How, Op};
+use crate::pages::Half;
+use crate::rig::Parts;
+use tlb_shootdown_model::Temper;
+use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
+
+const HALF: Half = Half::User(0);
+
+fn kernel_with(defect: Defect) -> Kernel {
+    let parts = Parts {
+        cpus: CPUS,
+        defect,
+        ..Parts::new(CpuFeatures::POWER10, Temper::Late)
+    };
+    Kernel::new(parts, false)
+}
+
+fn kernel() -> Kernel {
+    kernel_with(Defect::None)
+}
+
+fn map(kernel: &mut Kernel, half: Half) {
+    for page in 0..2 {
+        let writable = true;
+        kernel.apply(Op::Map {
+            half,
+            page,
+            writable,
+        });
+    }
+}
+
+fn change(kernel: &mut Kernel, page: u64) {
+    kernel.apply(Op::Unmap { half: HALF, page });
+    let how = How::Tight;
+    kernel.apply(Op::Flush { half: HALF, how });
+}
+
+fn run(kernel: &mut Kernel, cpu: usize, space: usize) {
+    kernel.apply(Op::Switch { cpu, space });
+    kernel.apply(Op::Touch { cpu });
+}
+
+/// `tlbiel` where the space runs here alone, `tlbie` once another CPU has run it.
+#[test]
+fn promise_03_a_space_of_one_cpu_is_flushed_there() {
+    let mut kernel = kernel();
+    map(&mut kernel, HALF);
+    run(&mut kernel, 0, 0);
+    run(&mut kernel, 1, 1);
+    change(&mut kernel, 0);
+    let held = kernel.rig.cpu(1).held();
+    let cost = kernel.last_cost();
+    assert_eq!((cost.invalidations, cost.ipis), (1, 0));
+    map(&mut kernel, HALF);
+    run(&mut kernel, 1, 0);
+    assert!(kernel.rig.cpu(1).held() > held);
+    change(&mut kernel, 0);
+    assert_eq!(kernel.last_cost().invalidations, 1);
+}
+
+/// The same where it is thought to run here alone, and does not: the machine must object.
+#[test]
+#[should_panic(expected = "HeldStale")]
+fn promise_03_a_broadcast_left_out_is_noticed() {
+    let mut kernel = kernel_with(Defect::NoTlbie);
+    map(&mut kernel, HALF);
+    run(&mut kernel, 0, 0);
+    run(&mut kernel, 1, 0);
+    change(&mut kernel, 0);
+}
+
+/// A CPU that is elsewhere keeps its entries, which broadcasts reach, until it is asked to let go; flushes are local from then on.
+#[test]
+fn promise_02_former_cpus_are_asked_to_let_go() {
+    let mut kernel = kernel();
+    map(&mut kernel, HALF);
+    run(&mut kernel, 1, 0);
+    run(&mut kernel, 1, 1);
+    run(&mut kernel, 0, 0);
+    let pid = 1;
+    // The second broadcast that meets nobody is followed by the question.
+    for (page, lets_go) in [(0, false), (1, true)] {
+        kernel.apply(Op::Touch { cpu: 0 });
+        change(&mut kernel, page);
+        kernel.rig.take_interrupts();
+        assert_eq!(kernel.rig.cpu(1).held_under(pid) == 0, lets_go);
+    }
+    // What it reads when it comes back is new.
+    map(&mut kernel, HALF);
+    run(&mut kernel, 1, 0);
+    change(&mut kernel, 0);
+}
+
+/// A CPU that borrows the PID is reached by broadcasts like any other, and left only when the space ends.
+#[test]
+fn promise_08_a_lazy_cpu_is_reached_where_it_is() {
+    let mut kernel = kernel();
+    map(&mut kernel, HALF);
+    run(&mut kernel, 1, 0);
+    kernel.apply(Op::Lazy { cpu: 1 });
+    let table = 0;
+    kernel.apply(Op::UnmapTable { half: HALF, table });
+    let how = How::Tight;
+    kernel.apply(Op::Flush { half: HALF, how });
+    assert!(kernel.runs_something(1));
+    kernel.apply(Op::Retire { space: 0 });
+    assert!(!kernel.runs_something(1));
+}
+
+/// Seven PIDs for 40 spaces, one after the other: whoever gets one anew finds nothing of its former owner.
+#[test]
+fn promise_07_a_pid_changes_hands_clean() {
+    for role in [Role::Hypervisor, Role::Guest, Role::GuestWithoutTlbie] {
+        for features in [CpuFeatures::POWER9, CpuFeatures::POWER10] {
+            let parts = Parts {
+                cpus: CPUS,
+                ..Parts::new(features.as_a(role), Temper::Late)
+            };
+            let mut kernel = Kernel::new(parts, false);
+            for round in 0..40 {
+                let space = round % SPACES;
+                map(&mut kernel, Half::User(space));
+                (0..CPUS).for_each(|cpu| run(&mut kernel, cpu, space));
+                kernel.apply(Op::Retire { space });
+            }
+        }
+    }
+}
+
+/// The same where RIC 2 does not make the process table be read again.
+#[test]
+#[should_panic(expected = "User(3), page 0")]
+fn promise_07_a_root_that_is_remembered_is_noticed() {
+    let mut kernel = kernel_with(Defect::KeepsProcessTable);
+    for round in 0..40 {
+        let space = round % SPACES;
+        map(&mut kernel, Half::User(space));
+        (0..CPUS).for_each(|cpu| run(&mut kernel, cpu, space));
+        kernel.apply(Op::Retire { space });
+    }
+}

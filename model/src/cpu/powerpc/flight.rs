@@ -136,7 +136,9 @@ impl World {
             return;
         };
         let mut flights = core::mem::take(&mut power.flights);
-        if self.ground.chooser.now() {
+        // Slowly, so that invalidations find something there.
+        let chooser = &mut self.ground.chooser;
+        if (0..3).all(|_| chooser.now()) {
             let holder = Holder::Cpu(cpu);
             power.store_queue.perform_oldest(holder, &mut self.ground);
         }
