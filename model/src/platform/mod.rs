@@ -24,7 +24,7 @@ use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::space::SpaceId;
 
-/// Nanoseconds of the virtual clock that one turn of a spin loop takes.
+/// Nanoseconds of the virtual clock that one turn of a spin loop takes, unless a test says otherwise.
 const TURN: u64 = 1000;
 
 /// What an interrupted CPU runs: `Shootdown::on_ipi` in most tests.
@@ -33,6 +33,7 @@ type Handler = Arc<dyn Fn() + Send + Sync>;
 struct Shared {
     model: Model,
     nanoseconds: AtomicU64,
+    turn: AtomicU64,
     has_clock: AtomicBool,
     repairs: AtomicBool,
     interrupts: Lock<Interrupts>,
@@ -75,6 +76,7 @@ impl<A> ModelPlatform<A> {
             shared: Arc::new(Shared {
                 model,
                 nanoseconds: AtomicU64::new(0),
+                turn: AtomicU64::new(TURN),
                 has_clock: AtomicBool::new(true),
                 repairs: AtomicBool::new(false),
                 interrupts: Lock::new(Interrupts::default()),
@@ -118,6 +120,11 @@ impl<A> ModelPlatform<A> {
     pub fn set_repairs_spurious_faults(&self, repairs: bool) {
         self.shared.repairs.store(repairs, Ordering::Relaxed);
         self.shared.model.permit_lazy_upgrades(repairs);
+    }
+
+    /// How long a turn of a spin loop takes, in nanoseconds; 1000 at first. Longer ones reach a deadline sooner.
+    pub fn set_turn(&self, nanoseconds: u64) {
+        self.shared.turn.store(nanoseconds, Ordering::Relaxed);
     }
 
     /// Lets time pass without a spin loop.
@@ -206,7 +213,7 @@ unsafe impl<A: Arch> Platform for ModelPlatform<A> {
     }
 
     fn relax(&self) {
-        self.advance(TURN);
+        self.advance(self.shared.turn.load(Ordering::Relaxed));
         self.shared.model.step();
         self.shared.interrupts.with(Interrupts::tick);
         self.deliver();

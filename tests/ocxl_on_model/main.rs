@@ -1,0 +1,15 @@
+//! The OpenCAPI driver on the adversarial machine, through the engine: a link that is told or that snoops, POWER9 and POWER10, judged by
+//! an oracle that reports every stale entry that is used or held after its flush has returned.
+
+mod ending;
+#[path = "../powerpc_on_model/faulty.rs"]
+#[allow(dead_code, reason = "the machine's CPUs are without defect here")]
+mod faulty;
+mod flushing;
+mod host;
+mod linked;
+mod properties;
+#[path = "../powerpc_on_model/rig.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod rig;
+mod widening;
