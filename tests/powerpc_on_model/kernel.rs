@@ -320,14 +320,13 @@ impl Kernel {
         for page in upgraded {
             self.flush_upgrade(half, page);
         }
-        let Some(hull) = layout.hull(half, &changed) else {
+        let common = layout.common_size(&changed);
+        let hull = |stride| layout.hull(half, &changed, stride).map(Flush::pages);
+        let Some(loose) = hull(layout.base) else {
             return (Vec::new(), Vec::new());
         };
-        let loose = Flush::pages(hull);
-        let sized = match layout.common_size(&changed) {
-            Some(size) => loose.leaf_size(size),
-            None => loose,
-        };
+        let sized = common.and_then(|size| Some(hull(size)?.leaf_size(size)));
+        let sized = sized.unwrap_or(loose);
         let deep = !tables.is_empty();
         let exactly = |&page: &u64| layout.exactly(half, page);
         let flushes = match how {

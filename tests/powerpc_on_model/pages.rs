@@ -63,10 +63,14 @@ impl Layout {
         Flush::page(VirtAddr::new(self.address(half, page)), self.size(page))
     }
 
-    /// The smallest range of all of these.
-    pub(crate) fn hull(self, half: Half, pages: &BTreeSet<u64>) -> Option<PageRange> {
+    /// The smallest range of all of these, in steps of a size that divides each of them.
+    pub(crate) fn hull(
+        self,
+        half: Half,
+        pages: &BTreeSet<u64>,
+        stride: PageSize,
+    ) -> Option<PageRange> {
         let (first, last) = (pages.first()?, pages.last()?);
-        let stride = self.common_size(pages).unwrap_or(self.base);
         let start = VirtAddr::new(self.address(half, *first));
         let end = VirtAddr::new(self.last_byte(half, *last));
         PageRange::inclusive(start, end, stride).ok()

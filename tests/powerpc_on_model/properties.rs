@@ -29,7 +29,7 @@ fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strateg
         prop::sample::select(roles),
         any::<bool>(),
     );
-    let ceiling = || prop::sample::select(vec![0, 2, 33]);
+    let ceiling = || prop::sample::select(vec![0, 2, 33, 100]);
     let ceilings = (ceiling(), ceiling());
     (temper, features, ceilings, 1..3_u64, any::<bool>()).prop_map(
         |(temper, (features, role, pages_64k), ceilings, patience, repairs)| {

@@ -56,6 +56,13 @@ fn only_the_range_the_size_the_process_and_the_threads_named_go() {
         ..PAGE
     };
     assert_eq!(after(large), [[true, true, false, true]; 2]);
+    // From the middle of a page a step of its size misses the last.
+    let askew = RptInvalidate {
+        start: VA + 0x800,
+        end: NEXT + 0x400,
+        ..PAGE
+    };
+    assert_eq!(after(askew), [[false, true, true, true]; 2]);
     let kernel = RptInvalidate {
         pid: 0,
         ..EVERYTHING

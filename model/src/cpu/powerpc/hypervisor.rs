@@ -93,16 +93,23 @@ fn scopes(call: &RptInvalidate) -> Result<Vec<PowerScope>, i64> {
     Ok(all)
 }
 
+/// One invalidation at the start and at every page's length from there, as KVM goes through a range: of a start that is not aligned the
+/// last page may be missed.
+fn stepped(call: &RptInvalidate, shift: u8) -> Reach {
+    let steps = (call.end - call.start - 1) >> shift;
+    Reach::Pages {
+        first: call.start,
+        last: call.start + (steps << shift),
+        shift,
+    }
+}
+
 fn pages(call: &RptInvalidate) -> Result<Vec<PowerScope>, i64> {
     let named = SIZES.iter().filter(|(bit, _)| call.page_sizes & bit != 0);
     let scopes: Vec<_> = named
         .map(|&(_, shift)| PowerScope {
             pid: Some(call.pid as u32),
-            reach: Reach::Pages {
-                first: call.start,
-                last: call.end - 1,
-                shift,
-            },
+            reach: stepped(call, shift),
             translations: true,
             walk_caches: false,
             process_table: false,
