@@ -81,6 +81,13 @@ impl Linked {
         }
     }
 
+    /// The registers of a second link, and what a kernel does for it. Nothing drives it yet.
+    pub(crate) fn another_link(&self) -> (LinkPort, ModelHost) {
+        let port = self.rig.model.add_link(LinkOptions::POWER10);
+        let host = ModelHost::new(port.clone(), self.rig.platform.clone(), true);
+        (port, host)
+    }
+
     /// A process that runs here, and shares its tables under this PASID. Nothing is mapped.
     pub(crate) fn share(&self, pasid: u32) -> Shared {
         let process = self.rig.process();

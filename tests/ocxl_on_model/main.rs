@@ -7,6 +7,7 @@ mod ending;
 mod faulty;
 mod flushing;
 mod host;
+mod installing;
 mod linked;
 mod properties;
 #[path = "../powerpc_on_model/rig.rs"]

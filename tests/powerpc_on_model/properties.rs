@@ -31,8 +31,9 @@ fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strateg
     );
     let ceiling = || prop::sample::select(vec![0, 2, 33, 100]);
     let ceilings = (ceiling(), ceiling());
-    (temper, features, ceilings, 1..3_u64, any::<bool>()).prop_map(
-        |(temper, (features, role, pages_64k), ceilings, patience, repairs)| {
+    let asking = (1..3_u64, prop::sample::select(vec![0, 0, 3, 30]));
+    (temper, features, ceilings, asking, any::<bool>()).prop_map(
+        |(temper, (features, role, pages_64k), ceilings, (patience, delay), repairs)| {
             let features = CpuFeatures {
                 pages_64k,
                 ..features.as_a(role)
@@ -42,6 +43,7 @@ fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strateg
                     cpus: CPUS,
                     ceilings,
                     patience,
+                    delay,
                     ..Parts::new(features, temper)
                 },
                 repairs,

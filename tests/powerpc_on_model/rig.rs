@@ -13,7 +13,7 @@ use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelHypervisor, ModelInstructions, Role};
 use tlb_shootdown_model::memory::Tables;
-use tlb_shootdown_model::platform::{IrqGuard, ModelPlatform};
+use tlb_shootdown_model::platform::{IpiScript, IrqGuard, ModelPlatform};
 use tlb_shootdown_model::{Model, Temper};
 
 pub(crate) type Arch = PowerPc<Faulty, 1>;
@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) ceilings: (u64, u64),
     /// Broadcasts before former CPUs are asked to let go.
     pub(crate) patience: u64,
+    /// Turns of a spin loop before an interrupt arrives.
+    pub(crate) delay: u32,
 }
 
 impl Parts {
@@ -60,6 +62,7 @@ impl Parts {
             defect: Defect::None,
             ceilings: (33, 256),
             patience: 2,
+            delay: 0,
         }
     }
 }
@@ -91,6 +94,9 @@ impl Rig {
             rig.cpu(cpu).run_kernel(rig.kernel.root());
             rig.platform.set_current(cpu);
             rig.engine.cpu_online().unwrap();
+            if parts.delay > 0 {
+                rig.platform.script_ipis(cpu, IpiScript::Delay(parts.delay));
+            }
         }
         rig.platform.set_current(0);
         rig
