@@ -7,6 +7,7 @@ use crate::pages::Half;
 use crate::rig::Parts;
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
+use tlb_shootdown_model::platform::IpiScript;
 
 const HALF: Half = Half::User(0);
 
@@ -25,7 +26,7 @@ fn kernel() -> Kernel {
 
 fn map(kernel: &mut Kernel, half: Half) {
     for page in 0..2 {
-        let writable = true;
+        let (half, writable) = (HALF, true);
         kernel.apply(Op::Map {
             half,
             page,
@@ -94,6 +95,39 @@ fn promise_02_former_cpus_are_asked_to_let_go() {
     map(&mut kernel, HALF);
     run(&mut kernel, 1, 0);
     change(&mut kernel, 0);
+}
+
+/// A CPU that came back after it had let go holds entries again, and is no less reached than before while it is asked anew.
+#[test]
+fn promise_02_who_came_back_is_no_longer_gone() {
+    let mut kernel = kernel();
+    let leave_entries = |kernel: &mut Kernel| {
+        map(kernel, HALF);
+        run(kernel, 1, 0);
+        run(kernel, 1, 1);
+    };
+    leave_entries(&mut kernel);
+    run(&mut kernel, 0, 0);
+    change(&mut kernel, 0);
+    change(&mut kernel, 1);
+    kernel.rig.take_interrupts();
+    assert_eq!(kernel.rig.cpu(1).held_under(1), 0);
+    leave_entries(&mut kernel);
+    // From here on it does not answer.
+    kernel.rig.platform.script_ipis(1, IpiScript::Lose);
+    for page in [2, 3, 4, 5] {
+        let (half, writable) = (HALF, true);
+        kernel.apply(Op::Map {
+            half,
+            page,
+            writable,
+        });
+    }
+    run(&mut kernel, 1, 0);
+    run(&mut kernel, 1, 1);
+    for page in [2, 3, 4, 5, 0, 1] {
+        change(&mut kernel, page);
+    }
 }
 
 /// A CPU that borrows the PID is reached by broadcasts like any other, and left only when the space ends.
