@@ -27,6 +27,6 @@ pub fn wait_until(nanoseconds: u64, done: &mut dyn FnMut() -> bool) -> bool {
 
 /// One turn of a spin loop.
 pub fn relax() {
-    // SAFETY: a hint (Power ISA 3.0B, Book II 3.2: a thread that waits gives way).
+    // SAFETY: a hint (Power ISA 3.0B, Book II, "Program Priority Registers"; QEMU runs another CPU).
     unsafe { core::arch::asm!("or 27, 27, 27", options(nomem, nostack, preserves_flags)) };
 }

@@ -6,7 +6,7 @@ use tlb_shootdown::cpu_set::CpuMask;
 
 use crate::{cpus, hypercall, spr};
 
-/// A doorbell for the hypervisor, in RB of MSGSND and MSGCLR (Power ISA 3.0B, Book III 11.2): the type, above a thread's PIR.
+/// A doorbell for the hypervisor, in RB of MSGSND and MSGCLR (Power ISA 3.0B, Book III, "Processor Control"): the type, above a thread's PIR.
 const SERVER_DOORBELL: u64 = 5 << 27;
 
 /// XICS: the priority at which everything is let through, and the one of nothing; that of an interrupt by another CPU, and its source.

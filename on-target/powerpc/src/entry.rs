@@ -1,4 +1,4 @@
-//! Entries of radix trees (Power ISA 3.0B, Book III 5.7.10; each big-endian): 52 bits of an address, in a root of 13 bits and
+//! Entries of radix trees (Power ISA 3.0B, Book III, "Radix Tree Translation"; each big-endian): 52 bits of an address, in a root of 13 bits and
 //! three tables of 9, down to pages of 4 KiB.
 
 /// Entries of the root.

@@ -4,7 +4,7 @@ use crate::exception_frame::Frame;
 use crate::platform::ENGINE;
 use crate::{doorbell, probe, spr};
 
-/// Vectors (Power ISA 3.0B, Book III 6.5).
+/// Vectors (Power ISA 3.0B, Book III, "Interrupt Definitions").
 const DATA_STORAGE: u64 = 0x300;
 const EXTERNAL: u64 = 0x500;
 const DECREMENTER: u64 = 0x900;

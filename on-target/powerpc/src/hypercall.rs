@@ -1,4 +1,4 @@
-//! Calls of a hypervisor (PAPR, chapter 14), for a kernel that has one above it.
+//! Calls of a hypervisor (PAPR, "Logical Partitioning Option"), for a kernel that has one above it.
 
 use core::arch::asm;
 

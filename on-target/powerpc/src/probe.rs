@@ -34,7 +34,7 @@ struct Probed {
 
 /// Above every bit of DSISR.
 const FAULTED: u64 = 1 << 63;
-/// Of DSISR (Power ISA 3.0B, Book III 6.5.3): no entry was found; the entry does not allow it; the access was a store.
+/// Of DSISR (Power ISA 3.0B, Book III, "Data Storage Interrupt"): no entry was found; the entry does not allow it; the access was a store.
 const NO_ENTRY: u64 = 1 << 30;
 const NOT_ALLOWED: u64 = 1 << 27;
 const STORE: u64 = 1 << 25;

@@ -1,4 +1,4 @@
-//! Run-time services (PAPR, chapter 7) of machine `pseries`.
+//! Run-time services (PAPR, "Run-Time Abstraction Services") of machine `pseries`.
 
 use crate::hypercall;
 use crate::layout::phys_of;

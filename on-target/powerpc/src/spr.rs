@@ -1,4 +1,4 @@
-//! Special-purpose registers by their numbers (Power ISA 3.0B, Book III 4.4.1 and 11), and the machine state register.
+//! Special-purpose registers by their numbers (Power ISA 3.0B, Book III, "Move To/From System Register Instructions"), and the machine state.
 
 use core::arch::asm;
 

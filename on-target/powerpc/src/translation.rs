@@ -41,7 +41,7 @@ static PARTITIONS: Pairs = Pairs::empty();
 
 /// LPCR: the process table is used (UPRT); trees are radix trees (HR).
 const RADIX: u64 = 1 << 22 | 1 << 20;
-/// HID0 (POWER9 user's manual, 4.4.3): interrupts begin in little-endian mode (HILE), ATTN is allowed.
+/// HID0 (of POWER9 and POWER10 alike, skiboot, `processor.h`): interrupts begin in little-endian mode (HILE), ATTN is allowed.
 const LITTLE_ENDIAN: u64 = 1 << 59;
 const ATTENTION: u64 = 1 << 60;
 /// The first word of a partition-table entry: the partition uses radix trees (HR). The rest is as in a process-table entry; nothing walks

@@ -20,7 +20,7 @@
     stdu    1, -FRAME(1)
     std     3, GPR + 3 * 8(1)
     li      3, vector
-    # These leave their state in HSRR0 and HSRR1 (Power ISA 3.0B, Book III 6.5).
+    # These leave their state in HSRR0 and HSRR1 (Power ISA 3.0B, Book III, "Interrupt Definitions").
     .if vector == 0x980 || (vector >= 0xe00 && vector < 0xf00) || vector >= 0xf80
     b       save_hypervisor
     .else
