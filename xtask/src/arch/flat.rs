@@ -16,7 +16,10 @@ pub(super) fn beside(elf: &Path) -> Result<PathBuf> {
     let contents = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let image = image(&contents).with_context(|| format!("in {}", elf.display()))?;
     let place = elf.with_extension("flat");
-    fs::write(&place, image).with_context(|| format!("cannot write {}", place.display()))?;
+    // In one step: another run may be booting the same image.
+    let partial = elf.with_extension(format!("flat-{}", std::process::id()));
+    fs::write(&partial, image).with_context(|| format!("cannot write {}", partial.display()))?;
+    fs::rename(&partial, &place)?;
     Ok(place)
 }
 
