@@ -1,6 +1,5 @@
 //! A machine with one link, and processes that share their tables with its accelerators.
 
-use crate::host::ModelHost;
 use crate::rig::{Parts, Platform, Process, Rig};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;
@@ -11,7 +10,7 @@ use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
 use tlb_shootdown_model::memory::descriptor::Rights;
-use tlb_shootdown_model::ocxl::{DevicePort, LinkOptions, LinkPort};
+use tlb_shootdown_model::ocxl::{DevicePort, LinkOptions, LinkPort, ModelHost};
 use tlb_shootdown_model::platform::ModelBarriers;
 
 pub(crate) const BASE: u64 = 0x4000_0000;
@@ -57,8 +56,7 @@ impl Linked {
     pub(crate) fn new(features: CpuFeatures, options: LinkOptions, temper: Temper) -> Self {
         let rig = Rig::new(Parts::new(features, temper));
         let port = rig.model.add_link(options);
-        let has_tlbie = features.role != Role::GuestWithoutTlbie;
-        let host = ModelHost::new(port.clone(), rig.platform.clone(), has_tlbie);
+        let host = ModelHost::new(port.clone());
         let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
         let mode = match options.snoops {
             true => Mode::Snooping,
@@ -84,7 +82,7 @@ impl Linked {
     /// The registers of a second link, and what a kernel does for it. Nothing drives it yet.
     pub(crate) fn another_link(&self) -> (LinkPort, ModelHost) {
         let port = self.rig.model.add_link(LinkOptions::POWER10);
-        let host = ModelHost::new(port.clone(), self.rig.platform.clone(), true);
+        let host = ModelHost::new(port.clone());
         (port, host)
     }
 

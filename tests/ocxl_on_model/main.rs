@@ -6,7 +6,6 @@ mod ending;
 #[allow(dead_code, reason = "the machine's CPUs are without defect here")]
 mod faulty;
 mod flushing;
-mod host;
 mod installing;
 mod linked;
 mod properties;

@@ -7,6 +7,7 @@
 mod accelerator;
 mod access;
 mod element;
+mod host;
 mod launch;
 mod link;
 mod nest_mmu;
@@ -15,6 +16,7 @@ mod port;
 mod registers;
 
 pub use access::DeviceFault;
+pub use host::ModelHost;
 pub(crate) use link::Link;
 pub use options::LinkOptions;
 pub use port::{DevicePort, LinkPort};

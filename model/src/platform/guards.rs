@@ -16,7 +16,7 @@ pub struct IrqGuard {
 }
 
 impl PinGuard {
-    pub(super) fn new(model: &Model, cpu: usize) -> Self {
+    pub(crate) fn new(model: &Model, cpu: usize) -> Self {
         Self {
             _count: Counted::new(model, cpu, |cpu| &mut cpu.pins),
         }

@@ -1,7 +1,7 @@
 //! What one kind of machine is made of.
 
 use crate::broken::Broken;
-use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::{Arch, HardwareId};
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::secondary::{AttachKey, SecondaryTlb};
 use tlb_shootdown_model::Model;
@@ -40,8 +40,8 @@ pub(crate) trait Family: 'static {
 pub(crate) trait Iommu {
     fn driver(&self) -> &'static dyn SecondaryTlb;
 
-    /// Takes a place for the table at `root`, which the device does not walk yet.
-    fn reserve(&self, root: u64) -> Result<AttachKey, Broken>;
+    /// Takes a place for the table at `root`, whose entries the CPUs tag with `id`, and which the device does not walk yet.
+    fn reserve(&self, root: u64, id: HardwareId) -> Result<AttachKey, Broken>;
 
     /// Lets the device walk that table.
     fn install(&self, key: AttachKey) -> Result<(), Broken>;

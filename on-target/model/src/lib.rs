@@ -7,6 +7,7 @@ pub mod aarch64;
 mod broken;
 mod family;
 mod machine;
+pub mod powerpc;
 pub mod x86_64;
 
 pub use broken::Broken;

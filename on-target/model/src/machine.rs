@@ -3,6 +3,7 @@
 use crate::broken::Broken;
 use crate::family::{Family, Iommu as _, Platform};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::error::FlushError;
@@ -10,7 +11,7 @@ use tlb_shootdown::flush::Flush;
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::secondary::AttachKey;
-use tlb_shootdown::shootdown::Shootdown;
+use tlb_shootdown::shootdown::{Shootdown, UpgradeStep};
 use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::cpu::Fault;
@@ -28,6 +29,9 @@ const OTHER_CPU: usize = 1;
 
 /// Where the pages of the space lie.
 const BASE: u64 = 0x4000_0000;
+
+/// Rights of an upgrade, before and after.
+const UPGRADED: (Rights, Rights) = (Rights::ReadOnly, Rights::ReadWrite);
 
 type Engine<F> = Shootdown<Platform<F>, 1>;
 
@@ -47,6 +51,10 @@ pub(crate) struct Modelled<F: Family> {
     iommu: F::Iommu,
     frames: Vec<u64>,
     process: Process<F>,
+    /// What the pages lead to, as the kernel has it in its books.
+    pages: [Option<Mapping>; PAGES as usize],
+    /// An upgrade in two steps of which the first is made.
+    widening: Option<Mapping>,
 }
 
 impl<F: Family> Modelled<F> {
@@ -81,6 +89,8 @@ impl<F: Family> Modelled<F> {
             engine,
             frames,
             process,
+            pages: [None; PAGES as usize],
+            widening: None,
         })
     }
 
@@ -97,8 +107,21 @@ impl<F: Family> Modelled<F> {
         Ok(())
     }
 
+    fn leave(&self, cpu: usize) {
+        self.platform.set_current(cpu);
+        let irqs_off = self.platform.irq_save();
+        self.engine.switch_to_kernel();
+        self.model.cpu(cpu).run_nothing();
+        self.engine.root_loaded();
+        drop(irqs_off);
+        self.platform.set_current(THIS_CPU);
+    }
+
     fn attach(&mut self) -> Result<(), Broken> {
-        let key = self.iommu.reserve(self.process.tables.root())?;
+        let space = &self.process.space;
+        let id = self.engine.arch().hardware_id(space.hardware());
+        let id = id.ok_or_else(|| Broken::set_up("a space that has run has an identifier"))?;
+        let key = self.iommu.reserve(self.process.tables.root(), id)?;
         let attachment = self
             .engine
             .attach(&self.process.space, self.iommu.driver(), key)
@@ -107,8 +130,12 @@ impl<F: Family> Modelled<F> {
         self.iommu.install(key)
     }
 
-    /// Ends the space: the device lets go of it, every CPU leaves it, and its root is free.
+    /// Ends the space: every CPU leaves it, the device lets go of it, and its root is free.
     fn end_process(&mut self) -> Result<(), Broken> {
+        (self.pages, self.widening) = ([None; PAGES as usize], None);
+        [OTHER_CPU, THIS_CPU]
+            .into_iter()
+            .for_each(|cpu| self.leave(cpu));
         let fresh = Process {
             space: self.engine.new_space(),
             tables: F::tables(&self.model),
@@ -137,12 +164,42 @@ impl<F: Family> Modelled<F> {
         }
     }
 
+    /// Whether this is an upgrade that must not be made in place.
+    fn must_break(&self, page: Page, mapping: Mapping) -> bool {
+        let old = self.pages[usize::from(page.0)];
+        let upgrades = old.is_some_and(|old| {
+            old.frame == mapping.frame && (old.rights, mapping.rights) == UPGRADED
+        });
+        upgrades && self.engine.breaks_upgrades(&self.process.space)
+    }
+
+    fn map(&self, page: Page, mapping: Mapping) {
+        let rights = match mapping.rights {
+            Rights::ReadOnly => memory::descriptor::Rights::ReadOnly,
+            Rights::ReadWrite => memory::descriptor::Rights::ReadWrite,
+        };
+        let pa = self.frames[usize::from(mapping.frame.0)];
+        let mapping = memory::Mapping::page(pa, rights);
+        self.process.tables.map(THIS_CPU, raw(page), mapping);
+    }
+
+    fn upgrade(&self, page: Page) -> Result<Cost, FlushError<1>> {
+        let space = &self.process.space;
+        let flush = Flush::page(address(page), PageSize::KIB_4);
+        match self.widening {
+            Some(widened) => self.engine.upgrade(space, flush, |step| match step {
+                // The change has made this one.
+                UpgradeStep::Invalidate => {}
+                UpgradeStep::Widen => self.map(page, widened),
+            }),
+            None => self.engine.flush_upgrade(space, flush),
+        }
+    }
+
     fn start(&self, flush: scenarios::Flush) -> Result<Cost, Broken> {
         let space = &self.process.space;
         let result = match flush {
-            scenarios::Flush::Upgrade(page) => self
-                .engine
-                .flush_upgrade(space, Flush::page(address(page), PageSize::KIB_4)),
+            scenarios::Flush::Upgrade(page) => self.upgrade(page),
             scenarios::Flush::Page(page) => {
                 self.engine
                     .flush_page(space, address(page), PageSize::KIB_4)
@@ -215,23 +272,23 @@ impl<F: Family> Machine for Modelled<F> {
     }
 
     fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Broken> {
-        let tables = &self.process.tables;
         match mapping {
-            Some(Mapping { frame, rights }) => {
-                let rights = match rights {
-                    Rights::ReadOnly => memory::descriptor::Rights::ReadOnly,
-                    Rights::ReadWrite => memory::descriptor::Rights::ReadWrite,
-                };
-                let pa = self.frames[usize::from(frame.0)];
-                tables.map(THIS_CPU, raw(page), memory::Mapping::page(pa, rights));
+            // Only the first of its two steps: the flush makes the second.
+            Some(widened) if self.must_break(page, widened) => {
+                self.process.tables.unmap(THIS_CPU, raw(page));
+                self.widening = Some(widened);
+            }
+            Some(mapping) => {
+                self.map(page, mapping);
                 // A new valid entry is made visible by the kernel, as walkers may go on missing it; the library's own barrier
                 // is what makes an entry visible that has gone.
                 self.barriers.publish_tables();
             }
             None => {
-                tables.unmap(THIS_CPU, raw(page));
+                self.process.tables.unmap(THIS_CPU, raw(page));
             }
         }
+        self.pages[usize::from(page.0)] = mapping;
         Ok(())
     }
 
@@ -260,6 +317,9 @@ impl<F: Family> Machine for Modelled<F> {
         let counts = self.model.take_counts();
         if !agree(&cost, &counts) {
             return Err(Broken::Miscounted { cost, counts });
+        }
+        if self.widening.take().is_some() {
+            self.barriers.publish_tables();
         }
         self.model.returned(self.process.tables.root(), 0, u64::MAX);
         self.judge()?;

@@ -96,6 +96,21 @@ fn power9(case: Case, observer: Observer) -> Cost {
     }
 }
 
+/// For a device one launch for each page, or for the process.
+fn power10_with_atsd(case: Case, observer: Observer) -> Cost {
+    let cpus = power10(case, observer);
+    let launches = match observer {
+        Observer::Device => cpus.invalidations,
+        Observer::ThisCpu | Observer::OtherCpu => 0,
+    };
+    Cost {
+        commands: launches,
+        doorbells: launches,
+        queue_barriers: launches,
+        ..cpus
+    }
+}
+
 /// QEMU's CPUs walk again before they report a permission fault; the model's do not.
 const fn unseen_by_tcg(this_cpu: &'static str, other_cpu: &'static str) -> [Unseen; 2] {
     [
@@ -194,6 +209,26 @@ impl Yardstick {
         unseen: UNSEEN_ON_POWER,
         silent: false,
         cost: power10,
+    };
+
+    /// POWER9 and an OpenCAPI link that snoops on the software model, which hides nothing.
+    pub const POWER9_SNOOPING_MODEL: Self = Self {
+        observers: &Observer::ALL,
+        unseen: &[],
+        silent: false,
+        cost: power9,
+    };
+
+    /// POWER10 and an OpenCAPI link with ATSD registers on the software model. Its nest MMU walks again for a right that it lacks: there is
+    /// nothing to be seen of an upgrade.
+    pub const POWER10_ATSD_MODEL: Self = Self {
+        unseen: &[Unseen {
+            case: Case::Upgrade,
+            observer: Observer::Device,
+            shown_by: "promise_09_an_upgrade_left_out_faults_where_the_nest_mmu_believes_what_it_holds",
+        }],
+        cost: power10_with_atsd,
+        ..Self::POWER9_SNOOPING_MODEL
     };
 
     /// Whether the control of `case` cannot be shown to `observer`.

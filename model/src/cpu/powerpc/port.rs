@@ -1,6 +1,6 @@
 //! What runs on a POWER CPU beside loads and stores.
 
-use super::state::Level;
+use super::state::{Level, Role};
 use super::store_queue::Queued;
 use crate::cpu::{CpuPort, Fault};
 use crate::world::World;
@@ -47,6 +47,14 @@ impl CpuPort {
             }
             Ok(())
         })
+    }
+
+    /// Whether its kernel may execute `tlbie`.
+    ///
+    /// # Panics
+    /// Where the CPU is of another architecture.
+    pub fn may_broadcast(&self) -> bool {
+        self.on(|world, cpu| world.power(cpu).features.role != Role::GuestWithoutTlbie)
     }
 
     /// How many translations its ERAT holds.

@@ -3,7 +3,7 @@
 use crate::broken::Broken;
 use crate::family::{self, patience};
 use tlb_shootdown::address::PhysAddr;
-use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::{Arch, HardwareId};
 use tlb_shootdown::iommu::smmuv3::{
     AsidSource, Cacheability, Config, Context, Granule, Memory, Shareability, Smmu, StreamId,
     StreamSetup, TableUpdates, TranslationConfig,
@@ -70,7 +70,7 @@ impl<A: Arch> family::Iommu for Iommu<A> {
         self.driver
     }
 
-    fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
+    fn reserve(&self, root: u64, _: HardwareId) -> Result<AttachKey, Broken> {
         let translation = TranslationConfig {
             root: PhysAddr::new(root),
             t0sz: 16,

@@ -3,7 +3,7 @@
 use crate::broken::Broken;
 use crate::family::{self, patience};
 use tlb_shootdown::address::PhysAddr;
-use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::{Arch, HardwareId};
 use tlb_shootdown::iommu::amd::{
     Config, Context, DeviceId, DeviceKind, DeviceSetup, Iommu as Driver, Memory, Pasid,
     Translation, gcr3_len,
@@ -72,7 +72,7 @@ impl<A: Arch> family::Iommu for Iommu<A> {
         self.driver
     }
 
-    fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
+    fn reserve(&self, root: u64, _: HardwareId) -> Result<AttachKey, Broken> {
         let context = Context {
             device: DeviceId(DEVICE),
             pasid: Pasid::new(PASID),

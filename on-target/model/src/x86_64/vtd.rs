@@ -3,7 +3,7 @@
 use crate::broken::Broken;
 use crate::family::{self, patience};
 use tlb_shootdown::address::PhysAddr;
-use tlb_shootdown::arch::Arch;
+use tlb_shootdown::arch::{Arch, HardwareId};
 use tlb_shootdown::iommu::vtd::{
     Config, Context, DeviceSetup, Levels, Memory, Pasid, SourceId, TranslationConfig, Vtd,
     pasid_table_bytes,
@@ -70,7 +70,7 @@ impl<A: Arch> family::Iommu for Iommu<A> {
         self.driver
     }
 
-    fn reserve(&self, root: u64) -> Result<AttachKey, Broken> {
+    fn reserve(&self, root: u64, _: HardwareId) -> Result<AttachKey, Broken> {
         let context = Context {
             device: SourceId(DEVICE),
             pasid: Pasid::new(PASID),
