@@ -231,6 +231,13 @@ impl Yardstick {
         ..Self::POWER9_SNOOPING_MODEL
     };
 
+    /// A guest on POWER10 on the software model, which hides nothing.
+    pub const POWER10_GUEST_MODEL: Self = Self {
+        observers: Observer::CPUS,
+        cost: power10,
+        ..Self::POWER9_SNOOPING_MODEL
+    };
+
     /// Whether the control of `case` cannot be shown to `observer`.
     pub fn hides(&self, case: Case, observer: Observer) -> bool {
         self.shown_by(case, observer).is_some()

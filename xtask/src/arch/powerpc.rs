@@ -1,11 +1,12 @@
 //! POWER: machines `powernv9` and `powernv10`, where the kernel is the firmware and the hypervisor, and machine `pseries`, where it
-//! is a guest. No emulator has OpenCAPI.
+//! is a guest. No emulator has OpenCAPI: its rows are the model's.
 
 use std::process::Command;
 
+use tlb_shootdown_on_model::powerpc as on_model;
 use tlb_shootdown_scenarios::Yardstick;
 
-use super::description::{Architecture, Column, Demo, End, Ends, Loaded, Machine};
+use super::description::{Architecture, Column, Demo, End, Ends, Loaded, Machine, Model};
 use crate::setup::{qemu, rust_src};
 
 pub(super) static POWERPC: Architecture = Architecture {
@@ -40,14 +41,30 @@ const POWERNV9: Machine = Machine {
     arguments: |_| Ok(vec!["-M", "powernv9", "-action", "panic=exit-failure"]),
     cpus: CORES,
     loaded: Loaded::Firmware,
-    demo: Some(demo(&Yardstick::POWER9_QEMU)),
+    demo: Some(Demo {
+        model: Some(Model {
+            remark: "a link that snoops, without registers",
+            yardstick: on_model::SNOOPING_YARDSTICK,
+            play: on_model::snooping_cells,
+        }),
+        beside: Some("OpenCAPI, snooping [model]"),
+        ..demo(&Yardstick::POWER9_QEMU)
+    }),
 };
 
 const POWERNV10: Machine = Machine {
     name: "powernv10",
     board: "powernv10",
     arguments: |_| Ok(vec!["-M", "powernv10", "-action", "panic=exit-failure"]),
-    demo: Some(demo(&Yardstick::POWER10_QEMU)),
+    demo: Some(Demo {
+        model: Some(Model {
+            remark: "a link with ATSD registers",
+            yardstick: on_model::ATSD_YARDSTICK,
+            play: on_model::atsd_cells,
+        }),
+        beside: Some("OpenCAPI, ATSD [model]"),
+        ..demo(&Yardstick::POWER10_QEMU)
+    }),
     ..POWERNV9
 };
 
@@ -68,6 +85,14 @@ const PSERIES: Machine = Machine {
     },
     cpus: &["-cpu", "power10", "-smp", "4", "-m", "512"],
     loaded: Loaded::Elf,
+    demo: Some(Demo {
+        model: Some(Model {
+            remark: "a guest on POWER10 that may use TLBIE",
+            yardstick: on_model::GUEST_YARDSTICK,
+            play: on_model::guest_cells,
+        }),
+        ..demo(&Yardstick::POWER10_QEMU)
+    }),
     ..POWERNV10
 };
 

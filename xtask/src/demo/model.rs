@@ -36,7 +36,7 @@ pub(crate) fn play(
     Some(Report {
         arch,
         machine,
-        device: machine.device,
+        device: machine.device.or(demo.beside),
         board: MACHINE,
         remark: model.remark,
         ran_on: RAN_ON.to_owned(),

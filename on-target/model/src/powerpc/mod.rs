@@ -1,4 +1,5 @@
-//! POWER, with an accelerator behind an OpenCAPI link: one that snoops, of a POWER9, and one with ATSD registers, of a POWER10.
+//! POWER, with an accelerator behind an OpenCAPI link: one that snoops, of a POWER9, and one with ATSD registers, of a POWER10; and a
+//! guest, which has none.
 
 mod link;
 
@@ -8,7 +9,7 @@ use crate::{Played, play};
 use core::marker::PhantomData;
 use link::Link;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
-use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelInstructions};
+use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelInstructions, Role};
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::ocxl::LinkOptions;
 use tlb_shootdown_model::{Model, Temper};
@@ -18,6 +19,8 @@ use tlb_shootdown_scenarios::Yardstick;
 pub const SNOOPING_YARDSTICK: &Yardstick = &Yardstick::POWER9_SNOOPING_MODEL;
 /// What holds of the POWER10.
 pub const ATSD_YARDSTICK: &Yardstick = &Yardstick::POWER10_ATSD_MODEL;
+/// What holds of the guest.
+pub const GUEST_YARDSTICK: &Yardstick = &Yardstick::POWER10_GUEST_MODEL;
 
 /// Plays every case to every observer on the POWER9, in the order of the table.
 ///
@@ -35,6 +38,14 @@ pub fn atsd_cells() -> Played {
     play::<With<Atsd>>()
 }
 
+/// Plays every case to every CPU of the guest, in the order of the table.
+///
+/// # Errors
+/// See [`Played`].
+pub fn guest_cells() -> Played {
+    play::<With<Guest>>()
+}
+
 type Arch = PowerPc<ModelInstructions, 1>;
 
 /// The machine with these CPUs and this link.
@@ -43,6 +54,7 @@ struct With<K>(PhantomData<K>);
 /// In what such machines differ.
 trait Kind: 'static {
     const CPU: CpuFeatures;
+    const CONFIG: Config = Config::hypervisor();
     const LINK: LinkOptions;
     const YARDSTICK: &'static Yardstick;
 }
@@ -63,6 +75,16 @@ impl Kind for Atsd {
     const YARDSTICK: &'static Yardstick = ATSD_YARDSTICK;
 }
 
+/// Its link is never used.
+struct Guest;
+
+impl Kind for Guest {
+    const CPU: CpuFeatures = CpuFeatures::POWER10.as_a(Role::Guest);
+    const CONFIG: Config = Config::guest();
+    const LINK: LinkOptions = LinkOptions::POWER10.snooping();
+    const YARDSTICK: &'static Yardstick = GUEST_YARDSTICK;
+}
+
 impl<K: Kind> Family for With<K> {
     type Arch = Arch;
     type Iommu = Link<Arch>;
@@ -74,7 +96,7 @@ impl<K: Kind> Family for With<K> {
     }
 
     fn arch(model: &Model) -> Arch {
-        Arch::new(ModelInstructions::new(model.clone()), Config::hypervisor())
+        Arch::new(ModelInstructions::new(model.clone()), K::CONFIG)
     }
 
     /// There is nothing to seal.
