@@ -16,7 +16,7 @@ fn promise_03_page_on_power9_is_mended_twice() {
         PTESYNC,
         tlbie(0x5000, PID_1),
         PTESYNC,
-        tlbie(BY_PID, 0),
+        tlbie(0x5000, 0),
         PTESYNC,
         tlbie(0x5000, PID_1),
         EIEIO,

@@ -68,8 +68,8 @@ pub fn is_hypervisor() -> bool {
     spr::is_hypervisor()
 }
 
-/// How many TLBIEs, each behind a PTESYNC of its own, mend the defects of POWER9 in every broadcast. One of them names a whole PID, of
-/// which QEMU drops everything: which page a broadcast named does not show there.
+/// How many TLBIEs, each behind a PTESYNC of its own, mend the defects of POWER9 in every broadcast. Of several pages one of them names a
+/// whole PID, of which QEMU drops everything: which pages such a broadcast named does not show there.
 pub fn mends() -> u32 {
     match ENGINE.arch().isa() {
         Isa::V3_0 => 2,

@@ -45,24 +45,35 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
         count(&mut cost.completion_barriers);
     }
 
-    /// What the defects of POWER9 ask for: an invalidation of the kernel's process, which no thread filters by its PID; then,
-    /// for each of the flushes, its last one again. Each after a `ptesync`, one for all of them.
+    /// What the defects of POWER9 ask for: an invalidation under the kernel's PID, which no thread filters; then, for each of the
+    /// flushes, its last one again. Each after a `ptesync`, one for all of them.
+    ///
+    /// Of a single page the first names that page, and costs the kernel nothing; of several, everything under that PID.
     fn mend(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
         // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
         let defects = self.machine.defects();
         if defects.is_empty() {
             return;
         }
-        let mut flushes = issued.into_iter().peekable();
+        let ceiling = self.config.ceilings().broadcast;
+        let mut plans = issued
+            .into_iter()
+            .map(|flush| self.plan_of(&flush, ceiling));
+        let first = plans.next();
+        let mut others = plans.peekable();
         if defects.contains(Defects::ERAT) {
+            let alone = first.as_ref().filter(|_| others.peek().is_none());
+            let rb = match alone.and_then(|(plan, _)| plan.single()) {
+                Some((addr, page)) => operand::by_address(addr, page),
+                None => operand::by_pid(0),
+            };
             self.wait_between(cost);
             let (ric, reach) = (Ric::Translations, Reach::Broadcast);
-            self.invalidate(ric, operand::by_pid(0), KERNEL, reach, cost);
+            self.invalidate(ric, rb, KERNEL, reach, cost);
         }
-        if defects.contains(Defects::STORE_QUEUE) && flushes.peek().is_some() {
+        if defects.contains(Defects::STORE_QUEUE) && first.is_some() {
             self.wait_between(cost);
-            for flush in flushes {
-                let (plan, id) = self.plan_of(&flush, self.config.ceilings().broadcast);
+            for (plan, id) in first.into_iter().chain(others) {
                 self.repeat(plan.last(), id, cost);
             }
         }

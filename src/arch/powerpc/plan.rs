@@ -67,6 +67,22 @@ impl Plan {
         }
     }
 
+    /// The invalidation by address that it consists of, where it is that one alone.
+    pub(super) fn single(&self) -> Option<(VirtAddr, Page)> {
+        let Self::Pages {
+            walk_caches: false,
+            runs,
+        } = self
+        else {
+            return None;
+        };
+        let mut all = runs.iter().flatten();
+        let run = all.next().filter(|run| run.pages.count() == 1)?;
+        all.next()
+            .is_none()
+            .then_some((run.pages.first(), run.page))
+    }
+
     /// The invalidation by address that comes last, where there is one.
     pub(super) fn last(&self) -> Option<(VirtAddr, Page)> {
         match self {

@@ -87,6 +87,21 @@ fn last_invalidation_of_a_plan_is_its_largest_size_at_the_end() {
     };
     let plan = Plan::of(&pages, unknown, PageSize::KIB_4, 33);
     assert_eq!(plan.last(), Some((VirtAddr::new(0x4000_0000), Page::Gib1)));
+    assert_eq!(plan.single(), None);
     let process = Plan::of_flush(&Flush::all(), PageSize::KIB_4, 33);
-    assert_eq!(process.last(), None);
+    assert_eq!((process.last(), process.single()), (None, None));
+}
+
+#[test]
+fn single_invalidation_is_one_page_of_one_size_without_walk_caches() {
+    let page = Flush::page(VirtAddr::new(0x4020_5000), PageSize::KIB_4);
+    let base = PageSize::KIB_4;
+    let expected = Some((VirtAddr::new(0x4020_5000), Page::Kib4));
+    assert_eq!(Plan::of_flush(&page, base, 33).single(), expected);
+    let pages = PageRange::from_len(VirtAddr::new(0x4020_5000), 0x2000, base).unwrap();
+    let several = Flush::pages(pages).leaf_only().leaf_size(base);
+    let tables = Flush::pages(PageRange::page(VirtAddr::new(0x4020_5000), base)).leaf_size(base);
+    for flush in [several, tables] {
+        assert_eq!(Plan::of_flush(&flush, base, 33).single(), None);
+    }
 }
