@@ -3,6 +3,7 @@
 mod aarch64_words;
 mod judge;
 mod methods;
+mod powerpc_words;
 mod probe;
 mod set;
 mod x86_64_moves;
@@ -17,7 +18,7 @@ use crate::workspace;
 use set::Set;
 
 /// The architectures whose methods are compared.
-static SETS: [&Set; 2] = [&aarch64_words::SET, &x86_64_words::SET];
+static SETS: [&Set; 3] = [&aarch64_words::SET, &powerpc_words::SET, &x86_64_words::SET];
 
 /// One method and whether it is the instruction of its name.
 pub(crate) struct Finding {

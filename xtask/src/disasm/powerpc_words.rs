@@ -13,11 +13,14 @@ pub(super) static SET: Set = Set {
     arch: "powerpc",
     target: rust_src::POWERPC,
     literals,
-    ret: &0x4e80_0020_u32.to_le_bytes(),
+    ret: &RETURN,
     length_of_move,
     directive: "",
     mnemonic,
 };
+
+/// BLR, and the empty traceback table that follows every function (ELFv2 ABI 2.3.8, three words).
+const RETURN: [u8; 16] = [0x20, 0x00, 0x80, 0x4e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 fn literals() -> Vec<Literal> {
     let literal = |(name, word): (_, u32)| Literal {

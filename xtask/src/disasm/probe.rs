@@ -33,6 +33,7 @@ pub(super) fn build(set: &Set, methods: &[Method], literals: &[Literal]) -> Resu
         .arg(folder.join("Cargo.toml"));
     rust_src::find_or_fetch(target)?.apply(&mut cargo, target);
     process::run(&mut cargo)?;
+    let target = rust_src::folder_of(target);
     let built = workspace::on_target_dir().join(format!("{target}/release/libprobe_{arch}.rlib"));
     let archive = fs::read(&built).with_context(|| format!("no {}", built.display()))?;
     read_archive(&archive)

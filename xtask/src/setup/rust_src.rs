@@ -87,6 +87,12 @@ fn is_described_here(target: &str) -> bool {
     target.ends_with(".json")
 }
 
+/// What cargo calls the target's folder among those that it builds into.
+pub(crate) fn folder_of(target: &str) -> &str {
+    let file = target.rsplit('/').next().unwrap_or(target);
+    file.strip_suffix(".json").unwrap_or(file)
+}
+
 /// The compiled `core` of the target, the toolchain's own sources, or Debian's of the same release.
 pub(crate) fn find_or_fetch(target: &str) -> Result<Core, Missing> {
     let release = workspace::rustc_release();
