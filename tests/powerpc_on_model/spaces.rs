@@ -26,7 +26,7 @@ fn kernel() -> Kernel {
 
 fn map(kernel: &mut Kernel, half: Half) {
     for page in 0..2 {
-        let (half, writable) = (HALF, true);
+        let writable = true;
         kernel.apply(Op::Map {
             half,
             page,
