@@ -19,6 +19,8 @@ pub enum Refused {
     UnknownCpu,
     /// Called from within a call to a secondary TLB on this CPU, which the call would wait for.
     FromCallback,
+    /// A batch holds changes of the space that are not flushed yet: flush the batch first.
+    Deferred,
 }
 
 impl fmt::Display for Refused {
@@ -28,6 +30,7 @@ impl fmt::Display for Refused {
             Self::Retired => f.write_str("the address space has been retired"),
             Self::UnknownCpu => f.write_str("this CPU has not come online"),
             Self::FromCallback => f.write_str("called from within a secondary TLB"),
+            Self::Deferred => f.write_str("a batch holds changes of the address space"),
         }
     }
 }
@@ -52,6 +55,17 @@ pub struct Incomplete<const WORDS: usize> {
     pub secondaries: u32,
     /// The first error that a secondary TLB reported; without one, the deadline passed.
     pub error: Option<SecondaryError>,
+}
+
+impl<const WORDS: usize> Incomplete<WORDS> {
+    /// None of these CPUs is known to have done anything.
+    pub(crate) const fn by_all(cpus: CpuSet<WORDS>) -> Self {
+        Self {
+            cpus,
+            secondaries: 0,
+            error: None,
+        }
+    }
 }
 
 impl<const WORDS: usize> fmt::Display for Incomplete<WORDS> {

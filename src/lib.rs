@@ -64,6 +64,7 @@ extern crate std;
 pub mod address;
 pub mod arch;
 mod attachment;
+pub mod batch;
 pub mod cost;
 pub mod cpu_set;
 pub mod deadline;

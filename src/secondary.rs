@@ -43,6 +43,9 @@ bitflags! {
         /// The rights of an entry that it may have cached must not be widened in place (the nest MMU of a POWER9 hangs): the entry
         /// is made invalid and flushed before it is stored with its new rights. `Shootdown::upgrade` does that.
         const BREAKS_UPGRADES = 1 << 3;
+        /// It is told of a change when that is put into a batch ([`batch`](crate::batch)), and waited for there, because it cannot be
+        /// left with what it holds until the batch is flushed.
+        const AT_ADD = 1 << 4;
     }
 }
 

@@ -19,6 +19,7 @@ mod targets;
 mod upgrade;
 mod user;
 
+pub(crate) use start::Scope;
 pub use upgrade::UpgradeStep;
 
 use crate::attachment::Slots;

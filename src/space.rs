@@ -35,6 +35,11 @@ pub struct AddressSpace<A: Arch, const WORDS: usize> {
     /// Counts changes of the tables, on architectures whose CPUs compare it when they switch.
     generation: AtomicU64,
     life: AtomicU32,
+    /// Batches that hold a change of this space.
+    batches: AtomicU32,
+    /// Changes that were put into batches, and how many of those a flush of the whole space has covered since.
+    deferred: AtomicU64,
+    covered: AtomicU64,
     pub(crate) secondaries: Slots,
 }
 
@@ -47,6 +52,9 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
             trims: AtomicU32::new(0),
             generation: AtomicU64::new(1),
             life: AtomicU32::new(Life::Live as u32),
+            batches: AtomicU32::new(0),
+            deferred: AtomicU64::new(0),
+            covered: AtomicU64::new(0),
             secondaries: Slots::new(),
         }
     }
@@ -104,6 +112,51 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
         let raised = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         order_seq_cst();
         raised
+    }
+
+    /// A batch is about to hold a change of the space. False where the space ends: whoever ends it either finds the batch, or is
+    /// found here.
+    pub(crate) fn enter_batch(&self) -> bool {
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        order_seq_cst();
+        let enters = self.is_live();
+        if !enters {
+            self.leave_batch();
+        }
+        enters
+    }
+
+    /// The batch holds no change of the space any more: they are complete.
+    pub(crate) fn leave_batch(&self) {
+        self.batches.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_in_batches(&self) -> bool {
+        order_seq_cst();
+        self.batches.load(Ordering::SeqCst) != 0
+    }
+
+    /// One more change is in a batch. Called with the lock of the page table that was changed held, like [`Self::deferred`].
+    pub(crate) fn defer(&self) {
+        self.deferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of changes to cover where some batch holds one that no flush of the whole space has covered.
+    pub(crate) fn deferred(&self) -> Option<u64> {
+        if !self.is_in_batches() {
+            return None;
+        }
+        let deferred = self.deferred.load(Ordering::Relaxed);
+        (self.covered.load(Ordering::Acquire) < deferred).then_some(deferred)
+    }
+
+    /// Everything of the space was flushed after so many changes had been put into batches.
+    pub(crate) fn cover(&self, deferred: u64) {
+        let raise = |covered: u64| (covered < deferred).then_some(deferred);
+        // Where another has covered more already nothing is left to do.
+        let _ = self
+            .covered
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, raise);
     }
 
     pub(crate) fn is_live(&self) -> bool {

@@ -4,7 +4,7 @@ mod frames;
 mod secondaries;
 
 pub use frames::{FrameSink, Frames, Held, Item, StorageFull};
-pub(crate) use secondaries::{Task, Waits};
+pub(crate) use secondaries::{Queued, Task, Waits};
 
 use crate::arch::Issued;
 use crate::attachment::Slots;

@@ -377,6 +377,14 @@ pub unsafe trait Arch: Sync {
         self.complete_local([Issued::Kernel(*flush)], cost);
     }
 
+    /// Drops whatever this CPU holds of the space that it has loaded, which may be one of several that have changed; of the others it
+    /// finds out when it runs them again. Called with interrupts off, where CPUs are asked.
+    fn catch_up_loaded(&self, cpu: CpuId, cost: &mut Cost) {
+        let _ = cpu;
+        self.flush_tlb_all(Reach::Local, cost);
+        self.complete_local([Issued::EVERYTHING], cost);
+    }
+
     /// Drops whatever this CPU holds of a space that nobody runs any more, completely. Called with interrupts off.
     fn forget(&self, cpu: CpuId, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         let _ = (cpu, space);

@@ -19,6 +19,9 @@ pub(crate) enum Request {
     /// Drop what is held of the space, unless it runs here: nobody needs it, and nobody waits. A root of it that is loaded for nobody is
     /// left.
     LetGo { space: SpaceId, id: HardwareId },
+    /// Whatever is held of the space that is loaded, of several that have changed. `tables`: walk caches of one that is loaded for nobody
+    /// are concerned too.
+    Loaded { tables: bool },
     /// Everything there is.
     Everything,
 }
@@ -41,6 +44,9 @@ impl Request {
             (Self::Kernel { flush }, Self::Kernel { flush: flush2 }) => Self::Kernel {
                 flush: flush.merge(&flush2),
             },
+            (Self::Loaded { tables: a }, Self::Loaded { tables: b }) => {
+                Self::Loaded { tables: a || b }
+            }
             (a, b) if a == b => a,
             _ => Self::Everything,
         }
@@ -49,7 +55,7 @@ impl Request {
     /// Whether a full flush is all that is asked for.
     pub(super) fn is_flush(&self) -> bool {
         match self {
-            Self::Space(_) | Self::Kernel { .. } | Self::Everything => true,
+            Self::Space(_) | Self::Kernel { .. } | Self::Loaded { .. } | Self::Everything => true,
             Self::Round | Self::Leave { .. } | Self::LetGo { .. } => false,
         }
     }
@@ -72,7 +78,8 @@ impl Request {
             }
             Self::Leave { space, id } => [3, 0, 0, space.raw(), id.0, 0],
             Self::LetGo { space, id } => [4, 0, 0, space.raw(), id.0, 0],
-            Self::Everything => [5, 0, 0, 0, 0, 0],
+            Self::Loaded { tables } => [5, u64::from(tables), 0, 0, 0, 0],
+            Self::Everything => [6, 0, 0, 0, 0, 0],
         }
     }
 
@@ -93,6 +100,7 @@ impl Request {
             },
             3 => Self::Leave { space, id },
             4 => Self::LetGo { space, id },
+            5 => Self::Loaded { tables: first != 0 },
             _ => Self::Everything,
         }
     }

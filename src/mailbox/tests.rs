@@ -58,6 +58,8 @@ fn promise_05_requests_survive_their_encoding() {
         Request::Kernel { flush },
         Request::Leave { space, id },
         Request::LetGo { space, id },
+        Request::Loaded { tables: false },
+        Request::Loaded { tables: true },
         Request::Everything,
     ];
     for request in requests {

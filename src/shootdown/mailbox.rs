@@ -50,7 +50,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Publishes a request to those of `cpus` that are online and not this one, and interrupts them once.
-    pub(super) fn post(
+    pub(crate) fn post(
         &self,
         cpus: &CpuSet<WORDS>,
         request: &Request,
@@ -115,6 +115,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                     self.leave_borrowed_root(me, Some(*space));
                 }
                 self.arch.forget(me, *space, *id, &mut cost);
+            }
+            Request::Loaded { tables } => {
+                if *tables {
+                    self.leave_borrowed_root(me, None);
+                }
+                self.arch.catch_up_loaded(me, &mut cost);
             }
             Request::Everything => {
                 self.leave_borrowed_root(me, None);

@@ -19,7 +19,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// No task of the space runs, and none will: [`Self::switch_to`] refuses it from here on.
     ///
     /// # Errors
-    /// [`Refused::Retired`] where it has been retired already.
+    /// [`Refused::Retired`] where it has been retired already, [`Refused::Deferred`] while a batch holds changes of it.
     ///
     /// # Context
     /// As for [`Self::start`].
@@ -31,6 +31,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.check_initiator()?;
         if !space.advance(Life::Live, Life::Retiring) {
             return Err(Refused::Retired);
+        }
+        // The life before the batches, and the batches before the life where a change is put into one.
+        if space.is_in_batches() {
+            space.advance(Life::Retiring, Life::Live);
+            return Err(Refused::Deferred);
         }
         let mut cost = Cost::ZERO;
         let scope = self.scope(space, Reason::Change, &mut cost);

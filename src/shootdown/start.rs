@@ -24,17 +24,17 @@ pub(super) enum Reason {
 }
 
 /// The shootdown of one space, between its steps.
-pub(super) struct Scope<const WORDS: usize> {
-    pub(super) me: CpuId,
-    pub(super) id: Option<HardwareId>,
-    pub(super) generation: u64,
+pub(crate) struct Scope<const WORDS: usize> {
+    pub(crate) me: CpuId,
+    pub(crate) id: Option<HardwareId>,
+    pub(crate) generation: u64,
     /// CPUs that may hold entries.
-    pub(super) cpus: CpuSet<WORDS>,
-    pub(super) reach: Reach,
+    pub(crate) cpus: CpuSet<WORDS>,
+    pub(crate) reach: Reach,
     /// An upgrade that each CPU finds out by a spurious fault of its own.
     pub(super) lazily: bool,
     /// The one load that a space without secondary TLBs pays for them.
-    pub(super) secondaries: Summary,
+    pub(crate) secondaries: Summary,
 }
 
 /// What is still outstanding of the CPUs once they have been started.
@@ -105,6 +105,19 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // Promise 1, and the first half of promise 2: whoever joins later walks the new entries, whoever has joined is read
         // below. The order of the two is the contract of `store_barrier`.
         self.arch.store_barrier(Reach::Broadcast, cost);
+        self.scope_after_barrier(space, reason)
+    }
+
+    /// Step 2 for a change whose stores the caller has made visible: one barrier may serve several spaces.
+    pub(crate) fn scope_of_change(&self, space: &AddressSpace<P::Arch, WORDS>) -> Scope<WORDS> {
+        self.scope_after_barrier(space, Reason::Change)
+    }
+
+    fn scope_after_barrier(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        reason: Reason,
+    ) -> Scope<WORDS> {
         let lazily = reason == Reason::Upgrade && self.platform.repairs_spurious_faults();
         let generation = if self.arch.compares_generations() && !lazily {
             space.raise_generation()
@@ -214,10 +227,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// One CPU's instructions for all that `reach` names, and their completion; what was issued, where it is not known to be
     /// complete. Called pinned.
     pub(crate) fn issue(&self, issued: Issued, reach: Reach, cost: &mut Cost) -> Option<Issued> {
-        match &issued {
-            Issued::User(id, flush) => self.flush_user(*id, flush, reach, cost),
-            Issued::Kernel(flush) => self.flush_kernel(flush, reach, cost),
-        }
+        self.issue_only(&issued, reach, cost);
         let complete = self.arch.complete([issued], reach, cost);
         complete.is_err().then_some(issued)
     }
@@ -237,6 +247,14 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             self.arch.was_asked_for(&space.hardware, asked.len());
         }
         posted
+    }
+
+    /// One CPU's instructions alone: the completion is the caller's.
+    pub(crate) fn issue_only(&self, issued: &Issued, reach: Reach, cost: &mut Cost) {
+        match issued {
+            Issued::User(id, flush) => self.flush_user(*id, flush, reach, cost),
+            Issued::Kernel(flush) => self.flush_kernel(flush, reach, cost),
+        }
     }
 
     /// The same for a ticket, which may be on any CPU by now.
@@ -282,7 +300,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Whether this machine can have changed translations like these.
-    pub(super) fn check(&self, half: Half, flush: &Flush) -> Result<(), Refused> {
+    pub(crate) fn check(&self, half: Half, flush: &Flush) -> Result<(), Refused> {
         if let FlushRange::Pages(pages) = flush.range() {
             self.arch.check_range(half, pages)?;
         }
@@ -293,7 +311,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// A CPU beyond the capacity has no slot to ask the others through. Called pinned.
-    pub(super) fn check_initiator(&self) -> Result<(), Refused> {
+    pub(crate) fn check_initiator(&self) -> Result<(), Refused> {
         if self.platform.cpu().index() < CpuSet::<WORDS>::CAPACITY {
             Ok(())
         } else {

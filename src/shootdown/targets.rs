@@ -13,7 +13,7 @@ use crate::space::AddressSpace;
 impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// The other CPUs that have to invalidate before a flush is complete: lazy ones are asked only where their walkers may meet
     /// freed tables.
-    pub(super) fn to_ask(
+    pub(crate) fn to_ask(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
         scope: &Scope<WORDS>,
@@ -38,7 +38,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     }
 
     /// Whether broadcasts reach every member that runs the space or walks its tables.
-    pub(super) fn all_reached(
+    pub(crate) fn all_reached(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
         scope: &Scope<WORDS>,
@@ -105,7 +105,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
 
     /// After a flush that was broadcast: where no other CPU runs the space, those that ran it are asked to drop what they hold, for
     /// the sake of later flushes. Nobody waits for their answer.
-    pub(super) fn ask_to_let_go(
+    pub(crate) fn ask_to_let_go(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
         scope: &Scope<WORDS>,

@@ -36,6 +36,9 @@ enum State {
     Done,
 }
 
+/// Callers inside the places in which something was queued.
+pub(crate) type Queued<'s> = [Option<Inside<'s>>; MAX_SECONDARIES];
+
 /// One state for each slot of the owner.
 #[derive(Clone, Debug)]
 pub(crate) struct Waits {
@@ -76,6 +79,21 @@ impl Waits {
     /// Queues to all that `which` accepts, then seals them: all are started before any is waited for. Inside all of them from
     /// the one to the other, so that no detach ends between a command and its doorbell.
     pub(crate) fn submit(&mut self, slots: &Slots, which: impl Fn(Needs) -> bool, cost: &mut Cost) {
+        let queued = self.queue(slots, which, cost);
+        for (index, inside) in queued.iter().enumerate() {
+            if let Some(inside) = inside {
+                self.seal(index, inside, inside.tlb().seal(cost));
+            }
+        }
+    }
+
+    /// Queues to all that `which` accepts: those inside which something now waits to be sealed.
+    pub(crate) fn queue<'s>(
+        &mut self,
+        slots: &'s Slots,
+        which: impl Fn(Needs) -> bool,
+        cost: &mut Cost,
+    ) -> Queued<'s> {
         let task = self.task;
         let mut queued = [const { None }; MAX_SECONDARIES];
         for ((state, (_, slot)), queued) in
@@ -95,13 +113,16 @@ impl Waits {
                 None => *state = State::Done,
             }
         }
-        for (state, inside) in self.states.iter_mut().zip(queued) {
-            if let Some(inside) = inside {
-                *state = State::Sealed {
-                    generation: inside.generation(),
-                    fence: inside.tlb().seal(cost),
-                };
-            }
+        queued
+    }
+
+    /// What was queued inside this place is covered by this fence.
+    pub(crate) fn seal(&mut self, index: usize, inside: &Inside<'_>, fence: Fence) {
+        if let Some(state) = self.states.get_mut(index) {
+            *state = State::Sealed {
+                generation: inside.generation(),
+                fence,
+            };
         }
     }
 

@@ -90,6 +90,16 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         }
     }
 
+    /// See [`Arch::catch_up_loaded`](crate::arch::Arch::catch_up_loaded). The slot claims no generation by it: how far the space has come
+    /// is known to the initiators.
+    pub(super) fn distrust_loaded(&self, cpu: &Cpu, cost: &mut Cost) {
+        if cpu.shown.loaded().is_switching() {
+            self.drop_everything(cost);
+        } else {
+            self.drop_all(cpu, cpu.own.slot(), cost);
+        }
+    }
+
     /// See [`Arch::forget`](crate::arch::Arch::forget).
     pub(super) fn forget_space(&self, cpu: &Cpu, space: SpaceId, id: HardwareId, cost: &mut Cost) {
         cpu.own.slots.free(space);

@@ -146,6 +146,13 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for X86_64<I, WORDS> {
         }
     }
 
+    fn catch_up_loaded(&self, cpu: CpuId, cost: &mut Cost) {
+        match self.cpus.get(cpu) {
+            Some(cpu) => self.distrust_loaded(cpu, cost),
+            None => self.drop_everything(cost),
+        }
+    }
+
     fn catch_up_kernel(&self, cpu: CpuId, flush: &Flush, cost: &mut Cost) {
         match self.cpus.get(cpu) {
             Some(cpu) => self.bring_kernel_up_to(cpu, flush, cost),

@@ -1,0 +1,18 @@
+//! Deferred shootdown: changes that are gathered first and flushed together.
+//!
+//! [`Reclaim`] gathers changes of many address spaces: memory is taken back from whoever has it, page by page, and nobody is
+//! told of it until the pages are needed. One flush then costs one store barrier, one completion, one round of interrupts and one
+//! submission to each secondary TLB, whatever the number of pages and spaces.
+//!
+//! # The window
+//! Between the store to a page table and the flush the entry is gone from the table and still in the TLBs. Whoever finds it gone must not
+//! take that for flushed: an operation that would skip its flush because nothing is mapped, or that maps something new at such an
+//! address, calls [`flush_pending`](crate::shootdown::Shootdown::flush_pending) first, under the same page-table lock. A write of a dirty page to
+//! its backing store begins after [`Reclaim::flush_before_io`]: until then a CPU may go on writing to it. The memory itself is given to
+//! the batch ([`Reclaim::held`]), which releases it when everybody has answered.
+
+mod devices;
+mod reclaim;
+mod start;
+
+pub use reclaim::{AddError, Reclaim};

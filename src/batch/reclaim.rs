@@ -1,0 +1,258 @@
+//! The batch itself: what is recorded, and its flush from begin to end.
+
+use super::start::Started;
+use crate::arch::{Arch, Half, Reach};
+use crate::cost::Cost;
+use crate::error::{FlushError, Incomplete, Refused};
+use crate::flush::Flush;
+use crate::platform::Platform;
+use crate::secondary::Needs;
+use crate::shootdown::Shootdown;
+use crate::space::AddressSpace;
+use crate::stats::Stats;
+use crate::ticket::{Held, Task, Waits};
+use core::fmt;
+
+/// Why a change could not be put into a batch. It has to be flushed otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum AddError<const WORDS: usize> {
+    /// The machine cannot have such a change, or the space ends.
+    Refused(Refused),
+    /// Every place is another space's: flush the batch, then add the change again.
+    Full,
+    /// The change is in the batch. A secondary TLB that is told at once ([`Needs::AT_ADD`]) has not answered: whatever the batch
+    /// holds of this space must not be released on its account.
+    Incomplete(Incomplete<WORDS>),
+}
+
+impl<const WORDS: usize> fmt::Display for AddError<WORDS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => refused.fmt(f),
+            Self::Full => f.write_str("every place of the batch is taken"),
+            Self::Incomplete(incomplete) => incomplete.fmt(f),
+        }
+    }
+}
+
+impl<const WORDS: usize> core::error::Error for AddError<WORDS> {}
+
+/// What changed of one space.
+pub(super) struct Record<'e, A: Arch, const WORDS: usize> {
+    pub(super) space: &'e AddressSpace<A, WORDS>,
+    pub(super) flush: Flush,
+}
+
+/// Changes of up to `SPACES` address spaces that will be flushed together, and the memory that may be released only then.
+///
+/// It belongs to one task, which may move between CPUs while nothing is being flushed. Several batches may hold changes of one space. A
+/// space of which a batch holds a change cannot be retired. A batch that is dropped flushes first; where somebody has not answered by the
+/// deadline, what it holds goes to quarantine and its spaces stay as they are: they can be flushed, and never be retired.
+pub struct Reclaim<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS> = ()> {
+    engine: &'e Shootdown<P, WORDS>,
+    records: [Option<Record<'e, P::Arch, WORDS>>; SPACES],
+    held: H,
+    /// One of the pages was dirty.
+    is_dirty: bool,
+}
+
+impl<'e, P: Platform, const WORDS: usize, const SPACES: usize> Reclaim<'e, P, WORDS, SPACES> {
+    /// An empty batch that holds no memory.
+    pub fn new(engine: &'e Shootdown<P, WORDS>) -> Self {
+        Self::holding(engine, ())
+    }
+}
+
+impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
+    Reclaim<'e, P, WORDS, SPACES, H>
+{
+    /// An empty batch for memory that is released when the changes are flushed.
+    pub fn holding(engine: &'e Shootdown<P, WORDS>, held: H) -> Self {
+        Self {
+            engine,
+            records: [const { None }; SPACES],
+            held,
+            is_dirty: false,
+        }
+    }
+
+    /// What the batch holds, to add to it. Flushed first where it is full.
+    pub fn held(&mut self) -> &mut H {
+        &mut self.held
+    }
+
+    /// Whether nothing is waiting to be flushed.
+    pub fn is_empty(&self) -> bool {
+        self.records.iter().all(Option::is_none)
+    }
+
+    /// Records a change of a space; nothing is issued. Changes of one space are merged upward, page < range < everything.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    ///
+    /// # Context
+    /// After the store to the page table, with the lock of that page table held. Interrupts on or off; never from an NMI.
+    pub fn add(
+        &mut self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+        flush: Flush,
+    ) -> Result<(), AddError<WORDS>> {
+        self.record(space, flush)?;
+        self.tell_at_once(space, flush)
+    }
+
+    /// The same for a page that was dirty: see [`flush_before_io`](Self::flush_before_io).
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Context
+    /// As for [`add`](Self::add).
+    pub fn add_dirty(
+        &mut self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+        flush: Flush,
+    ) -> Result<(), AddError<WORDS>> {
+        self.is_dirty = true;
+        self.add(space, flush)
+    }
+
+    fn record(
+        &mut self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+        flush: Flush,
+    ) -> Result<(), AddError<WORDS>> {
+        self.engine
+            .check(Half::User, &flush)
+            .map_err(AddError::Refused)?;
+        let known = self.records.iter_mut().flatten();
+        if let Some(record) = known
+            .into_iter()
+            .find(|record| record.space.id() == space.id())
+        {
+            record.flush = record.flush.merge(&flush);
+            space.defer();
+            return Ok(());
+        }
+        let place = self.records.iter_mut().find(|place| place.is_none());
+        let place = place.ok_or(AddError::Full)?;
+        if !space.enter_batch() {
+            return Err(AddError::Refused(Refused::Retired));
+        }
+        space.defer();
+        *place = Some(Record { space, flush });
+        Ok(())
+    }
+
+    /// Secondary TLBs that cannot wait for the batch.
+    fn tell_at_once(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        flush: Flush,
+    ) -> Result<(), AddError<WORDS>> {
+        let slots = &space.secondaries;
+        if slots.summary().is_empty() {
+            return Ok(());
+        }
+        let mut waits = Waits::new(Task::Flush(flush));
+        let at_once = |needs: Needs| needs.contains(Needs::AT_ADD);
+        self.engine.in_callback(|| waits.enlist(slots, at_once));
+        if !waits.is_pending() {
+            return Ok(());
+        }
+        let mut cost = Cost::ZERO;
+        {
+            let _pin = self.engine.platform().pin_cpu();
+            self.engine
+                .arch()
+                .store_barrier(Reach::Broadcast, &mut cost);
+        }
+        match self.engine.finish_waits(Some(slots), waits, cost) {
+            Ok(_) => Ok(()),
+            Err(FlushError::Refused(refused)) => Err(AddError::Refused(refused)),
+            Err(FlushError::Incomplete(incomplete)) => Err(AddError::Incomplete(incomplete)),
+        }
+    }
+
+    /// Flushes everything that was added, on every CPU and every secondary TLB, and releases what the batch holds. One round for all of
+    /// it: see the [module](super).
+    ///
+    /// # Errors
+    /// [`FlushError`]. Everything stays in the batch and is held: flush again.
+    ///
+    /// # Context
+    /// Task or interrupt context, interrupts on or off, page-table locks held; never from an NMI. While it waits it serves requests of
+    /// other CPUs.
+    pub fn flush(&mut self) -> Result<Cost, FlushError<WORDS>> {
+        if self.is_empty() {
+            self.held.release();
+            return Ok(Cost::ZERO);
+        }
+        let started = Started::new(self.engine, &self.records).map_err(FlushError::Refused)?;
+        let cost = started.wait().map_err(FlushError::Incomplete)?;
+        self.engine.count_completed(&cost);
+        for record in self.records.iter_mut().filter_map(Option::take) {
+            record.space.leave_batch();
+        }
+        self.is_dirty = false;
+        self.held.release();
+        Ok(cost)
+    }
+
+    /// Flushes where a page that was dirty is among what was added: before it is written to its backing store, so that no CPU and no
+    /// device writes to it behind the copy.
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush).
+    ///
+    /// # Context
+    /// As for [`flush`](Self::flush).
+    pub fn flush_before_io(&mut self) -> Result<Cost, FlushError<WORDS>> {
+        if self.is_dirty {
+            self.flush()
+        } else {
+            Ok(Cost::ZERO)
+        }
+    }
+}
+
+impl<P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>> Drop
+    for Reclaim<'_, P, WORDS, SPACES, H>
+{
+    fn drop(&mut self) {
+        let Err(error) = self.flush() else { return };
+        let unanswered = match error {
+            FlushError::Incomplete(incomplete) => incomplete,
+            FlushError::Refused(_) => Incomplete::by_all(self.engine.online_cpus()),
+        };
+        let items = self.held.quarantine(&unanswered);
+        self.engine.count(&Stats {
+            quarantined: items as u64,
+            ..Stats::default()
+        });
+    }
+}
+
+impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
+    /// Flushes a space where a batch holds changes of it that were not flushed yet: called before anybody relies on an entry that is not in
+    /// the table not being in a TLB either, and before a new entry is stored where one is missing. One load where there are none.
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush).
+    ///
+    /// # Context
+    /// With the lock of the page table held under which the entries were removed; else as for [`start`](Self::start).
+    pub fn flush_pending(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+    ) -> Result<Cost, FlushError<WORDS>> {
+        let Some(deferred) = space.deferred() else {
+            return Ok(Cost::ZERO);
+        };
+        let cost = self.flush_space(space)?;
+        space.cover(deferred);
+        Ok(cost)
+    }
+}
