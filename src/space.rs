@@ -136,9 +136,10 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
         self.batches.load(Ordering::SeqCst) != 0
     }
 
-    /// One more change is in a batch. Called with the lock of the page table that was changed held, like [`Self::deferred`].
+    /// One more change is in a batch. Release: who counts it sees the store to the page table, and so do all walkers after the barrier
+    /// of who counts. Called with the lock of that page table held, like [`Self::deferred`].
     pub(crate) fn defer(&self) {
-        self.deferred.fetch_add(1, Ordering::Relaxed);
+        self.deferred.fetch_add(1, Ordering::Release);
     }
 
     /// The number of changes to cover where some batch holds one that no flush of the whole space has covered.
@@ -146,7 +147,7 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
         if !self.is_in_batches() {
             return None;
         }
-        let deferred = self.deferred.load(Ordering::Relaxed);
+        let deferred = self.deferred.load(Ordering::Acquire);
         (self.covered.load(Ordering::Acquire) < deferred).then_some(deferred)
     }
 

@@ -2,6 +2,7 @@
 
 use super::explore;
 use super::world::{Engine, Host, Page, Plain, SILENT, Space, become_cpu, flush};
+use crate::batch::Reclaim;
 use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use loom::thread;
@@ -167,5 +168,27 @@ fn loom_promise_10_attach_against_retire() {
         }
         core::mem::forget(ticket);
         attaches.join().unwrap();
+    });
+}
+
+/// A change put into a batch against `retire`: the one or the other is refused.
+#[test]
+fn loom_promise_07_batch_against_retire() {
+    explore(None, || {
+        let world = World::new();
+        world.engine.switch_to(&world.space).expect("live");
+        let adds = cpu(&world, 1, |world| {
+            let mut batch = Reclaim::<_, 1, 1>::new(&world.engine);
+            if batch.add(&world.space, flush()).is_ok() {
+                world.page.access();
+            }
+            // It would be flushed: loom's threads never spin.
+            core::mem::forget(batch);
+        });
+        if let Ok(ticket) = world.engine.retire(&world.space) {
+            world.page.free();
+            core::mem::forget(ticket);
+        }
+        adds.join().unwrap();
     });
 }
