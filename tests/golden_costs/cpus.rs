@@ -8,6 +8,7 @@ use tlb_shootdown::arch::Arch;
 use tlb_shootdown::arch::Delivery;
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::{Aarch64, Config};
+use tlb_shootdown::batch::Reclaim;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::flush::Flush;
@@ -76,6 +77,16 @@ pub(super) fn kernel_tables(engine: &Engine, _: &Space) -> Cost {
 
 pub(super) fn everything(engine: &Engine, _: &Space) -> Cost {
     engine.flush_all().expect("no CPU to wait for")
+}
+
+/// Pages that are reclaimed one after the other, and flushed as one batch.
+pub(super) fn reclaim<const COUNT: u64>(engine: &Engine, space: &Space) -> Cost {
+    let mut batch = Reclaim::<_, 1, 4>::new(engine);
+    for page in 0..COUNT {
+        let page = Flush::page(VirtAddr::new(USER + (page << 12)), PageSize::KIB_4);
+        batch.add(space, page).expect("a place for one space");
+    }
+    batch.flush().expect("no CPU to wait for")
 }
 
 /// A host that plays one CPU at a time.

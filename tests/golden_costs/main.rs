@@ -19,8 +19,8 @@ mod x86_64;
 
 use amd::AmdRow;
 use cpus::{
-    Row, block, everything, kernel_pages, kernel_tables, page, pages, space, spurious_fault,
-    upgrade,
+    Row, block, everything, kernel_pages, kernel_tables, page, pages, reclaim, space,
+    spurious_fault, upgrade,
 };
 use devices::DeviceRow;
 use ocxl::{OcxlRow, gib1_leaves, kib4_leaves, kib64_leaves, mib2_leaves, table};
@@ -77,6 +77,9 @@ const BROADCAST: &[Row] = &[
     ("2^21 pages",                      BASIC,   FULL,    pages::<0x20_0000>,  [1, 1, 1, 0]),
     ("2^21 + 1 pages",                  BASIC,   FULL,    pages::<0x20_0001>,  [1, 1, 1, 1]),
 
+    ("32 pages in a batch",             BASIC,   FULL,    reclaim::<32>,       [1, 1, 1, 0]),
+    ("32 in a batch, no range ops",     BASIC,   PLAIN,   reclaim::<32>,       [1, 32, 1, 0]),
+
     ("33 pages, bounded",               BOUNDED, FULL,    pages::<33>,         [1, 2, 1, 0]),
     ("63 pages, bounded",               BOUNDED, FULL,    pages::<63>,         [1, 1, 1, 0]),
     ("2115 pages, bounded",             BOUNDED, FULL,    pages::<2115>,       [1, 2, 1, 0]),
@@ -106,6 +109,8 @@ const DEVICES: &[DeviceRow] = &[
     ("one page, one device TLB",        1, 1,  page,         [2, 2, 1, 1, 0]),
     ("8 pages, eight device TLBs",      1, 8,  pages::<8>,   [9, 2, 1, 1, 0]),
     ("8 pages, 4 SMMUs of 8 TLBs",      4, 8,  pages::<8>,   [36, 8, 4, 4, 0]),
+    // Linux 7.1: 64 CMD_SYNCs and 64 doorbells, of which each page costs two.
+    ("32 pages in a batch, 8 TLBs",     1, 8,  reclaim::<32>, [9, 2, 1, 1, 0]),
     ("one kernel page",                 1, 1,  kernel_pages::<1>, [0, 0, 0, 0, 0]),
     ("spurious fault",                  1, 1,  spurious_fault, [0, 0, 0, 0, 0]),
 ];
@@ -121,6 +126,8 @@ const VTD_DEVICES: &[DeviceRow] = &[
     ("8 pages, 16 device TLBs",         1, 16, pages::<8>,   [17, 1, 1, 1, 0]),
     ("8 pages, 32 device TLBs",         1, 32, pages::<8>,   [33, 1, 1, 1, 0]),
     ("8 pages, 4 units of 8 TLBs",      4, 8,  pages::<8>,   [36, 4, 4, 4, 0]),
+    // Linux 7.1: 32 waits, each of the whole PASID.
+    ("32 pages in a batch, 8 TLBs",     1, 8,  reclaim::<32>, [9, 1, 1, 1, 0]),
 ];
 
 /// On a space that devices share by PASID. The columns are the number of AMD IOMMUs, of devices behind each, and whether those have TLBs of
@@ -140,6 +147,8 @@ const AMD: &[AmdRow] = &[
     ("8 pages, 8 device TLBs",          1, 8,  true,  pages::<8>,   [16, 2, 2, 2, 0]),
     ("8 pages, 32 device TLBs",         1, 32, true,  pages::<8>,   [64, 2, 2, 2, 0]),
     ("8 pages, 4 IOMMUs of 8 TLBs",     4, 8,  true,  pages::<8>,   [64, 8, 8, 8, 0]),
+    // Linux 7.1: 256 waits.
+    ("32 pages in a batch, 8 TLBs",     1, 8,  true,  reclaim::<32>, [16, 2, 2, 2, 0]),
     ("spurious fault",                  1, 1,  true,  spurious_fault, [0, 0, 0, 0, 0]),
 ];
 
