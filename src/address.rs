@@ -245,6 +245,12 @@ impl PageRange {
         self.first.0 <= addr.0 && addr.0 <= self.last_byte().0
     }
 
+    /// Whether the two overlap or lie side by side.
+    pub(crate) const fn touches(&self, other: &Self) -> bool {
+        let (a, b) = (self.last_byte().0, other.last_byte().0);
+        self.first.0 <= b.saturating_add(1) && other.first.0 <= a.saturating_add(1)
+    }
+
     /// The smallest range that covers both; its stride is the smaller of the two.
     pub const fn hull(&self, other: &Self) -> Self {
         let stride = if self.stride.shift <= other.stride.shift {

@@ -94,6 +94,18 @@ impl Flush {
         self.leaf_size
     }
 
+    /// A description of exactly both, where there is one: everything, or pages of one kind that overlap or lie side by side.
+    pub(crate) fn join(&self, other: &Self) -> Option<Self> {
+        let joins = match (&self.range, &other.range) {
+            (FlushRange::Pages(a), FlushRange::Pages(b)) => {
+                let is_alike = self.depth == other.depth && self.leaf_size == other.leaf_size;
+                is_alike && a.stride() == b.stride() && a.touches(b)
+            }
+            _ => true,
+        };
+        joins.then(|| self.merge(other))
+    }
+
     /// A description that covers both: page < range < whole space, and the weaker of the promises.
     pub fn merge(&self, other: &Self) -> Self {
         let range = self.range.hull(&other.range);

@@ -11,17 +11,17 @@ use crate::ticket::{Queued, Task, Waits};
 use core::ptr;
 
 /// What is awaited, for each place of the batch.
-pub(super) struct Devices<const SPACES: usize>([Option<Waits>; SPACES]);
+pub(super) struct Devices<const PLACES: usize>([Option<Waits>; PLACES]);
 
 /// Those that were told when the change was put into the batch are not told again.
 fn are_deferred(needs: Needs) -> bool {
     !needs.contains(Needs::AT_ADD)
 }
 
-impl<const SPACES: usize> Devices<SPACES> {
+impl<const PLACES: usize> Devices<PLACES> {
     /// Nobody has been told yet.
     pub(super) fn new<A: Arch, const WORDS: usize>(
-        records: &[Option<Record<'_, A, WORDS>>; SPACES],
+        records: &[Option<Record<'_, A, WORDS>>; PLACES],
     ) -> Self {
         Self(records.each_ref().map(|record| {
             let record = record.as_ref()?;
@@ -34,7 +34,7 @@ impl<const SPACES: usize> Devices<SPACES> {
     pub(super) fn start<P: Platform, const WORDS: usize>(
         &mut self,
         engine: &Shootdown<P, WORDS>,
-        records: &[Option<Record<'_, P::Arch, WORDS>>; SPACES],
+        records: &[Option<Record<'_, P::Arch, WORDS>>; PLACES],
         cost: &mut Cost,
     ) {
         if self.0.iter().all(Option::is_none) {
@@ -58,7 +58,7 @@ impl<const SPACES: usize> Devices<SPACES> {
     pub(super) fn start_snoopers<P: Platform, const WORDS: usize>(
         &mut self,
         engine: &Shootdown<P, WORDS>,
-        records: &[Option<Record<'_, P::Arch, WORDS>>; SPACES],
+        records: &[Option<Record<'_, P::Arch, WORDS>>; PLACES],
         cost: &mut Cost,
     ) {
         let mut all = records.iter().flatten();
@@ -71,18 +71,18 @@ impl<const SPACES: usize> Devices<SPACES> {
     /// Inside all of them from the first command to the last doorbell, so that no detach ends in between.
     fn submit<A: Arch, const WORDS: usize>(
         &mut self,
-        records: &[Option<Record<'_, A, WORDS>>; SPACES],
+        records: &[Option<Record<'_, A, WORDS>>; PLACES],
         which: impl Fn(Needs) -> bool + Copy,
         cost: &mut Cost,
     ) {
-        let mut queued: [Queued<'_>; SPACES] = [const { NOTHING }; SPACES];
+        let mut queued: [Queued<'_>; PLACES] = [const { NOTHING }; PLACES];
         for ((waits, record), queued) in self.0.iter_mut().zip(records).zip(&mut queued) {
             if let (Some(waits), Some(record)) = (waits, record) {
                 *queued = waits.queue(&record.space.secondaries, which, cost);
             }
         }
-        let mut fences = [[None; MAX_SECONDARIES]; SPACES];
-        for place in 0..SPACES {
+        let mut fences = [[None; MAX_SECONDARIES]; PLACES];
+        for place in 0..PLACES {
             for index in 0..MAX_SECONDARIES {
                 let Some(inside) = &queued[place][index] else {
                     continue;
@@ -101,7 +101,7 @@ impl<const SPACES: usize> Devices<SPACES> {
     pub(super) fn poll<P: Platform, const WORDS: usize>(
         &mut self,
         engine: &Shootdown<P, WORDS>,
-        records: &[Option<Record<'_, P::Arch, WORDS>>; SPACES],
+        records: &[Option<Record<'_, P::Arch, WORDS>>; PLACES],
         cost: &mut Cost,
     ) {
         for (waits, record) in self.0.iter_mut().zip(records) {
@@ -131,10 +131,10 @@ impl<const SPACES: usize> Devices<SPACES> {
 const NOTHING: Queued<'static> = [const { None }; MAX_SECONDARIES];
 
 /// The fence that this secondary TLB has given already, for whichever space.
-fn fence_of<const SPACES: usize>(
+fn fence_of<const PLACES: usize>(
     tlb: &'static dyn SecondaryTlb,
-    queued: &[Queued<'_>; SPACES],
-    fences: &[[Option<Fence>; MAX_SECONDARIES]; SPACES],
+    queued: &[Queued<'_>; PLACES],
+    fences: &[[Option<Fence>; MAX_SECONDARIES]; PLACES],
 ) -> Option<Fence> {
     let all = queued.as_flattened().iter().zip(fences.as_flattened());
     let mut same = all.filter(|(inside, _)| {

@@ -19,7 +19,7 @@ use core::fmt;
 pub enum AddError<const WORDS: usize> {
     /// The machine cannot have such a change, or the space ends.
     Refused(Refused),
-    /// Every place is another space's: flush the batch, then add the change again.
+    /// Every place is taken by other spaces: flush the batch, then add the change again.
     Full,
     /// The change is in the batch. A secondary TLB that is told at once ([`Needs::AT_ADD`]) has not answered: whatever the batch
     /// holds of this space must not be released on its account.
@@ -38,42 +38,48 @@ impl<const WORDS: usize> fmt::Display for AddError<WORDS> {
 
 impl<const WORDS: usize> core::error::Error for AddError<WORDS> {}
 
-/// What changed of one space.
+/// One change. A space may have several: pages that do not lie side by side.
 pub(super) struct Record<'e, A: Arch, const WORDS: usize> {
     pub(super) space: &'e AddressSpace<A, WORDS>,
     pub(super) flush: Flush,
 }
 
-/// Changes of up to `SPACES` address spaces that will be flushed together, and the memory that may be released only then.
+/// Changes of any number of address spaces that will be flushed together, and the memory that may be released only then.
+///
+/// Of the `PLACES` each holds one change: pages side by side, or everything of a space. Where none is left, changes of one space are merged
+/// upward, page < range < everything, which is counted as an escalation of the flush.
 ///
 /// It belongs to one task, which may move between CPUs while nothing is being flushed. Several batches may hold changes of one space. A
 /// space of which a batch holds a change cannot be retired. A batch that is dropped flushes first; where somebody has not answered by the
 /// deadline, what it holds goes to quarantine and its spaces stay as they are: they can be flushed, and never be retired.
-pub struct Reclaim<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS> = ()> {
+pub struct Reclaim<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS> = ()> {
     engine: &'e Shootdown<P, WORDS>,
-    records: [Option<Record<'e, P::Arch, WORDS>>; SPACES],
+    records: [Option<Record<'e, P::Arch, WORDS>>; PLACES],
     held: H,
     /// One of the pages was dirty.
     is_dirty: bool,
+    /// How often a change was merged upward for want of a place.
+    escalations: u32,
 }
 
-impl<'e, P: Platform, const WORDS: usize, const SPACES: usize> Reclaim<'e, P, WORDS, SPACES> {
+impl<'e, P: Platform, const WORDS: usize, const PLACES: usize> Reclaim<'e, P, WORDS, PLACES> {
     /// An empty batch that holds no memory.
     pub fn new(engine: &'e Shootdown<P, WORDS>) -> Self {
         Self::holding(engine, ())
     }
 }
 
-impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
-    Reclaim<'e, P, WORDS, SPACES, H>
+impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
+    Reclaim<'e, P, WORDS, PLACES, H>
 {
     /// An empty batch for memory that is released when the changes are flushed.
     pub fn holding(engine: &'e Shootdown<P, WORDS>, held: H) -> Self {
         Self {
             engine,
-            records: [const { None }; SPACES],
+            records: [const { None }; PLACES],
             held,
             is_dirty: false,
+            escalations: 0,
         }
     }
 
@@ -87,7 +93,7 @@ impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
         self.records.iter().all(Option::is_none)
     }
 
-    /// Records a change of a space; nothing is issued. Changes of one space are merged upward, page < range < everything.
+    /// Records a change of a space; nothing is issued.
     ///
     /// # Errors
     /// [`AddError`].
@@ -127,23 +133,51 @@ impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
         self.engine
             .check(Half::User, &flush)
             .map_err(AddError::Refused)?;
-        let known = self.records.iter_mut().flatten();
-        if let Some(record) = known
-            .into_iter()
-            .find(|record| record.space.id() == space.id())
-        {
-            record.flush = record.flush.merge(&flush);
-            space.defer();
+        if self.joins(space, &flush) {
             return Ok(());
         }
-        let place = self.records.iter_mut().find(|place| place.is_none());
-        let place = place.ok_or(AddError::Full)?;
+        let Some(place) = self.records.iter_mut().find(|place| place.is_none()) else {
+            return self.merge_upward(space, &flush);
+        };
         if !space.enter_batch() {
             return Err(AddError::Refused(Refused::Retired));
         }
         space.defer();
         *place = Some(Record { space, flush });
         Ok(())
+    }
+
+    /// Widens a change by one that lies beside it: what is flushed is no more than was asked for.
+    fn joins(&mut self, space: &AddressSpace<P::Arch, WORDS>, flush: &Flush) -> bool {
+        for record in self.of(space) {
+            if let Some(joined) = record.flush.join(flush) {
+                record.flush = joined;
+                space.defer();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn merge_upward(
+        &mut self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        flush: &Flush,
+    ) -> Result<(), AddError<WORDS>> {
+        let record = self.of(space).next().ok_or(AddError::Full)?;
+        record.flush = record.flush.merge(flush);
+        space.defer();
+        self.escalations = self.escalations.saturating_add(1);
+        Ok(())
+    }
+
+    fn of(
+        &mut self,
+        space: &AddressSpace<P::Arch, WORDS>,
+    ) -> impl Iterator<Item = &mut Record<'e, P::Arch, WORDS>> {
+        let id = space.id();
+        let all = self.records.iter_mut().flatten();
+        all.filter(move |record| record.space.id() == id)
     }
 
     /// Secondary TLBs that cannot wait for the batch.
@@ -191,7 +225,8 @@ impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
             return Ok(Cost::ZERO);
         }
         let started = Started::new(self.engine, &self.records).map_err(FlushError::Refused)?;
-        let cost = started.wait().map_err(FlushError::Incomplete)?;
+        let mut cost = started.wait().map_err(FlushError::Incomplete)?;
+        cost.escalations += core::mem::take(&mut self.escalations);
         self.engine.count_completed(&cost);
         for record in self.records.iter_mut().filter_map(Option::take) {
             record.space.leave_batch();
@@ -218,8 +253,8 @@ impl<'e, P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>>
     }
 }
 
-impl<P: Platform, const WORDS: usize, const SPACES: usize, H: Held<WORDS>> Drop
-    for Reclaim<'_, P, WORDS, SPACES, H>
+impl<P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>> Drop
+    for Reclaim<'_, P, WORDS, PLACES, H>
 {
     fn drop(&mut self) {
         let Err(error) = self.flush() else { return };

@@ -52,10 +52,10 @@ impl<A: Arch, const WORDS: usize> Found<'_, '_, A, WORDS> {
 }
 
 /// A batch that has been started: what is still outstanding of it.
-pub(super) struct Started<'r, 'e, P: Platform, const WORDS: usize, const SPACES: usize> {
+pub(super) struct Started<'r, 'e, P: Platform, const WORDS: usize, const PLACES: usize> {
     engine: &'e Shootdown<P, WORDS>,
-    records: &'r [Option<Record<'e, P::Arch, WORDS>>; SPACES],
-    devices: Devices<SPACES>,
+    records: &'r [Option<Record<'e, P::Arch, WORDS>>; PLACES],
+    devices: Devices<PLACES>,
     posted: Option<Posted>,
     cpus: CpuSet<WORDS>,
     /// Broadcasts are not known to be complete.
@@ -64,13 +64,13 @@ pub(super) struct Started<'r, 'e, P: Platform, const WORDS: usize, const SPACES:
     cost: Cost,
 }
 
-impl<'r, 'e, P: Platform, const WORDS: usize, const SPACES: usize>
-    Started<'r, 'e, P, WORDS, SPACES>
+impl<'r, 'e, P: Platform, const WORDS: usize, const PLACES: usize>
+    Started<'r, 'e, P, WORDS, PLACES>
 {
     /// Steps 1 to 4. On return everything issued by instruction is complete, or known not to be.
     pub(super) fn new(
         engine: &'e Shootdown<P, WORDS>,
-        records: &'r [Option<Record<'e, P::Arch, WORDS>>; SPACES],
+        records: &'r [Option<Record<'e, P::Arch, WORDS>>; PLACES],
     ) -> Result<Self, Refused> {
         let _pin = engine.platform().pin_cpu();
         engine.check_initiator()?;
@@ -110,7 +110,7 @@ impl<'r, 'e, P: Platform, const WORDS: usize, const SPACES: usize>
     }
 
     /// One round of interrupts for the CPUs that run any of the spaces.
-    fn ask(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; SPACES]) {
+    fn ask(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; PLACES]) {
         let engine = self.engine;
         let mut targets = CpuSet::EMPTY;
         let mut tables = false;
@@ -137,7 +137,7 @@ impl<'r, 'e, P: Platform, const WORDS: usize, const SPACES: usize>
     }
 
     /// Instructions for all spaces, then one completion of each kind that is needed.
-    fn issue(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; SPACES]) {
+    fn issue(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; PLACES]) {
         let engine = self.engine;
         let only_members = engine.arch().only_members_hold_entries();
         let concerned = |reach| {
@@ -167,7 +167,7 @@ impl<'r, 'e, P: Platform, const WORDS: usize, const SPACES: usize>
     }
 
     /// This CPU's own entries, where CPUs are asked.
-    fn catch_up(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; SPACES]) {
+    fn catch_up(&mut self, found: &[Option<Found<'_, 'e, P::Arch, WORDS>>; PLACES]) {
         let engine = self.engine;
         for found in found.iter().flatten().filter(|found| found.is_asked()) {
             let Some(change) = found.change() else {

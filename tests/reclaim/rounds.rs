@@ -211,7 +211,34 @@ fn promise_04_device_that_does_not_answer_at_add_is_named() {
     assert_eq!(machine.cached(spaces[0], 7), [None; 4]);
 }
 
-/// Changes of one space are merged upward: page < range < everything.
+/// Changes side by side are one; others are told each for itself, in one submission, as long as there are places.
+#[test]
+fn promise_11_scattered_pages_are_flushed_and_nothing_between_them() {
+    let (machine, engine, spaces) = machine(true);
+    let iommu = FakeTlb::new(machine, "iommu", Needs::UPGRADES);
+    let _attached = engine.attach(spaces[0], iommu, AttachKey(1)).unwrap();
+    machine.journal.take();
+    let mut batch = Batch::new(engine);
+    for page in [7, 3, 8, 20, 6] {
+        batch.add(spaces[0], leaf(page)).unwrap();
+    }
+    let cost = batch.flush().unwrap();
+    assert_eq!((cost.commands, cost.syncs, cost.doorbells), (3, 1, 1));
+    assert_eq!((cost.invalidations, cost.completion_barriers), (3, 1));
+    assert_eq!(cost.escalations, 0);
+    let told: Vec<_> = iommu
+        .queued()
+        .iter()
+        .map(|op| match op {
+            Op::Invalidate(Invalidation::Space { flush, .. }) => *flush.range(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [pages(6, 8), pages(3, 3), pages(20, 20)].map(FlushRange::Pages);
+    assert_eq!(told, expected);
+}
+
+/// Where places are wanting changes of one space are merged upward: page < range < everything.
 #[test]
 fn promise_05_changes_of_one_space_are_merged_upward() {
     let (machine, engine, spaces) = machine(true);
@@ -221,10 +248,10 @@ fn promise_05_changes_of_one_space_are_merged_upward() {
         Some(Op::Invalidate(Invalidation::Space { flush, .. })) => *flush,
         other => panic!("{other:?}"),
     };
-    let mut batch = Batch::new(engine);
+    let mut batch = Reclaim::<_, 1, 1>::new(engine);
     batch.add(spaces[0], leaf(7)).unwrap();
     batch.add(spaces[0], leaf(3)).unwrap();
-    batch.flush().unwrap();
+    assert_eq!(batch.flush().unwrap().escalations, 1);
     assert_eq!(*told().range(), FlushRange::Pages(pages(3, 7)));
     batch.add(spaces[0], leaf(7)).unwrap();
     batch.add(spaces[0], Flush::all()).unwrap();
