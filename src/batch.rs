@@ -1,5 +1,8 @@
 //! Deferred shootdown: changes that are gathered first and flushed together.
 //!
+//! [`Gather`] is for one operation on one address space: an unmap, the end of a process. It flushes once for all that the operation
+//! has taken out of the tables, and frees nothing before.
+//!
 //! [`Reclaim`] gathers changes of many address spaces: memory is taken back from whoever has it, page by page, and nobody is
 //! told of it until the pages are needed. One flush then costs one store barrier, one completion, one round of interrupts and one
 //! submission to each secondary TLB, whatever the number of pages and spaces.
@@ -12,7 +15,9 @@
 //! the batch ([`Reclaim::held`]), which releases it when everybody has answered.
 
 mod devices;
+mod gather;
 mod reclaim;
 mod start;
 
+pub use gather::{Gather, GatherError};
 pub use reclaim::{AddError, Reclaim};

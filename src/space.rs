@@ -37,6 +37,8 @@ pub struct AddressSpace<A: Arch, const WORDS: usize> {
     life: AtomicU32,
     /// Batches that hold a change of this space.
     batches: AtomicU32,
+    /// Gathers that are open.
+    gathers: AtomicU32,
     /// Changes that were put into batches, and how many of those a flush of the whole space has covered since.
     deferred: AtomicU64,
     covered: AtomicU64,
@@ -53,6 +55,7 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
             generation: AtomicU64::new(1),
             life: AtomicU32::new(Life::Live as u32),
             batches: AtomicU32::new(0),
+            gathers: AtomicU32::new(0),
             deferred: AtomicU64::new(0),
             covered: AtomicU64::new(0),
             secondaries: Slots::new(),
@@ -134,6 +137,33 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
     pub(crate) fn is_in_batches(&self) -> bool {
         order_seq_cst();
         self.batches.load(Ordering::SeqCst) != 0
+    }
+
+    /// An operation is about to take entries out of the tables. False where the space ends.
+    pub(crate) fn open_gather(&self) -> bool {
+        self.gathers.fetch_add(1, Ordering::SeqCst);
+        order_seq_cst();
+        let opens = self.is_live();
+        if !opens {
+            self.close_gather();
+        }
+        opens
+    }
+
+    /// Everything that the operation took out has been flushed.
+    pub(crate) fn close_gather(&self) {
+        self.gathers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether another operation than the caller's may have taken entries out and not flushed them.
+    pub(crate) fn has_other_gathers(&self) -> bool {
+        self.gathers.load(Ordering::SeqCst) > 1
+    }
+
+    /// Whether some operation may have taken entries out of the tables, or put such changes into a batch, that have not been flushed: an
+    /// entry that is not in the table may still be in a TLB. Ask with the page-table lock held.
+    pub fn is_flush_pending(&self) -> bool {
+        self.is_in_batches() || self.gathers.load(Ordering::SeqCst) != 0
     }
 
     /// One more change is in a batch. Release: who counts it sees the store to the page table, and so do all walkers after the barrier

@@ -19,7 +19,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// No task of the space runs, and none will: [`Self::switch_to`] refuses it from here on.
     ///
     /// # Errors
-    /// [`Refused::Retired`] where it has been retired already, [`Refused::Deferred`] while a batch holds changes of it.
+    /// [`Refused::Retired`] where it has been retired already, [`Refused::Deferred`] while a batch holds changes of it or a gather is
+    /// open.
     ///
     /// # Context
     /// As for [`Self::start`].
@@ -33,7 +34,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             return Err(Refused::Retired);
         }
         // The life before the batches, and the batches before the life where a change is put into one.
-        if space.is_in_batches() {
+        if space.is_flush_pending() {
             space.advance(Life::Retiring, Life::Live);
             return Err(Refused::Deferred);
         }

@@ -14,6 +14,13 @@ pub enum Item {
         /// How large it is.
         size: PageSize,
     },
+    /// A page frame whose page was dirty: its reverse mapping goes before it does.
+    DirtyFrame {
+        /// Where it is.
+        base: PhysAddr,
+        /// How large it is.
+        size: PageSize,
+    },
     /// A page-table page.
     Table {
         /// Where it is.
@@ -29,6 +36,12 @@ pub enum Item {
 pub trait FrameSink<const WORDS: usize> {
     /// No CPU and no device uses the frame any more.
     fn release_frame(&self, base: PhysAddr, size: PageSize);
+
+    /// No CPU and no device can write to the frame any more, which was dirty when it was unmapped: its reverse mapping may go. Until now
+    /// whoever cleans the page must find it. [`release_frame`](Self::release_frame) follows.
+    fn remove_reverse_map(&self, base: PhysAddr, size: PageSize) {
+        let _ = (base, size);
+    }
 
     /// No CPU and no device walks the table any more.
     ///
@@ -126,6 +139,10 @@ where
         for item in self.items() {
             match *item {
                 Item::Frame { base, size } => self.sink.release_frame(base, size),
+                Item::DirtyFrame { base, size } => {
+                    self.sink.remove_reverse_map(base, size);
+                    self.sink.release_frame(base, size);
+                }
                 Item::Table { base } => self.sink.release_table(base),
             }
         }
