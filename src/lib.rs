@@ -19,6 +19,8 @@
 //! | the context switch | [`switch_to`](shootdown::Shootdown::switch_to), then [`root_loaded`](shootdown::Shootdown::root_loaded); [`before_migration`](shootdown::Shootdown::before_migration) |
 //! | a kernel thread or the idle task borrows the root, or loads the kernel's own | [`enter_lazy`](shootdown::Shootdown::enter_lazy), [`switch_to_kernel`](shootdown::Shootdown::switch_to_kernel) |
 //! | x86-64 with page-table isolation leaves for user mode | [`user_cr3_on_exit`](arch::x86_64::X86_64::user_cr3_on_exit) |
+//! | one operation unmaps pages and frees tables; pages of many spaces are reclaimed | [`Gather`](batch::Gather), [`Reclaim`](batch::Reclaim) |
+//! | an entry is found missing where a batch may not have been flushed | [`flush_pending`](shootdown::Shootdown::flush_pending) |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |
 //! | rights were widened, nothing else | [`upgrade`](shootdown::Shootdown::upgrade), or [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) after the store |
 //! | a write fault finds the entry writable | [`fix_spurious_fault`](shootdown::Shootdown::fix_spurious_fault) |

@@ -1,5 +1,5 @@
 //! A device shares a process's page table; a page is made writable; the device writes. Once with the notice that the crate gives, once
-//! without: `cargo run --example share_with_device`.
+//! without: `cargo run --example attach_device`.
 //!
 //! The machine is the model. In a kernel, `ModelPlatform`, `ModelInstructions` and the model's registers are the kernel's `Platform`,
 //! `instructions::Asm` and `VolatileMmio`; the calls are the same.
