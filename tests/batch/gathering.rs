@@ -169,6 +169,11 @@ fn promise_07_open_gather_keeps_the_space_from_ending() {
     let (_, engine, space) = machine(true);
     let sink = Sink::new();
     let mut gather = Gather::new(engine, space, Frames::inline::<4>(sink)).unwrap();
+    assert_eq!(
+        engine.retire(space).err(),
+        Some(Refused::Deferred),
+        "empty yet"
+    );
     gather.change(Flush::all()).unwrap();
     assert!(space.is_flush_pending());
     assert_eq!(engine.retire(space).err(), Some(Refused::Deferred));

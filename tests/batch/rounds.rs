@@ -1,11 +1,12 @@
 //! One round for all spaces, CPUs and devices together.
 
 use crate::support::{Answer, Engine, Event, FakeTlb, Machine, Op, Space, leaf, pages};
+use std::sync::atomic::Ordering;
 use tlb_shootdown::address::FlushRange;
-use tlb_shootdown::arch::Reach;
+use tlb_shootdown::arch::{Presence, Reach};
 use tlb_shootdown::batch::{AddError, Reclaim};
 use tlb_shootdown::error::{FlushError, Refused};
-use tlb_shootdown::flush::Flush;
+use tlb_shootdown::flush::{Depth, Flush};
 use tlb_shootdown::secondary::{AttachKey, Invalidation, Needs, SecondaryError};
 
 type Batch = Reclaim<'static, crate::support::Host, 1, 4>;
@@ -147,6 +148,7 @@ fn promise_03_device_is_sealed_once_for_all_spaces() {
         .iter()
         .position(|event| matches!(event, Event::Issue(_)));
     assert!(sealed < issued, "started before anybody is waited for");
+    assert_eq!(count(&events, |event| *event == Event::Seal("iommu")), 1);
     for space in spaces {
         assert_eq!(iommu.read(space.id().raw(), 7), None);
     }
@@ -236,6 +238,42 @@ fn promise_11_scattered_pages_are_flushed_and_nothing_between_them() {
         .collect();
     let expected = [pages(6, 8), pages(3, 3), pages(20, 20)].map(FlushRange::Pages);
     assert_eq!(told, expected);
+}
+
+/// Of several spaces, one has lost tables: a CPU that keeps a root for nobody may walk them, and leaves it.
+#[test]
+fn promise_08_lazy_cpus_leave_where_any_space_lost_tables() {
+    for (flush, left) in [(Flush::pages(pages(7, 7)), 1), (leaf(7), 0)] {
+        let (machine, engine, spaces) = machine(false);
+        machine.set_presence(2, Presence::Lazy);
+        let mut batch = Batch::new(engine);
+        batch.add(spaces[0], leaf(7)).unwrap();
+        batch.add(spaces[1], flush).unwrap();
+        let cost = batch.flush().unwrap();
+        assert_eq!(machine.cpus[2].left_roots.load(Ordering::Relaxed), left);
+        assert_eq!(cost.ipis, 1 + left, "the other is asked for its own space");
+    }
+}
+
+/// Freed tables beside a page are a change of another kind.
+#[test]
+fn promise_11_walk_caches_are_flushed_for_what_needs_it() {
+    let (machine, engine, spaces) = machine(true);
+    let iommu = FakeTlb::new(machine, "iommu", Needs::UPGRADES);
+    let _attached = engine.attach(spaces[0], iommu, AttachKey(1)).unwrap();
+    let mut batch = Batch::new(engine);
+    batch.add(spaces[0], leaf(7)).unwrap();
+    batch.add(spaces[0], Flush::pages(pages(8, 8))).unwrap();
+    batch.flush().unwrap();
+    let depths: Vec<_> = iommu
+        .queued()
+        .iter()
+        .map(|op| match op {
+            Op::Invalidate(Invalidation::Space { flush, .. }) => flush.depth(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(depths, [Depth::Leaf, Depth::Tables]);
 }
 
 /// Where places are wanting changes of one space are merged upward: page < range < everything.

@@ -84,4 +84,7 @@ fn promise_03_dirty_pages_are_flushed_before_io() {
     assert_eq!(batch.flush_before_io().unwrap().store_barriers, 1);
     assert_eq!(machine.cached(space, 7), [None; 2]);
     assert_eq!(batch.flush_before_io().unwrap().store_barriers, 0);
+    // What comes after it is clean again.
+    batch.add(space, leaf(8)).unwrap();
+    assert_eq!(batch.flush_before_io().unwrap().store_barriers, 0);
 }

@@ -1,9 +1,14 @@
 //! Several flushes of several spaces under one pair of barriers, as a reclaim batch issues them.
 
 use crate::common::*;
+use tlb_shootdown::arch::powerpc::Config;
+use tlb_shootdown::arch::powerpc::hypervisor::HypervisorError;
 use tlb_shootdown::arch::{Arch as _, HardwareId, Issued, Reach};
+use tlb_shootdown::batch::Reclaim;
 use tlb_shootdown::cost::Cost;
+use tlb_shootdown::error::FlushError;
 use tlb_shootdown::flush::Flush;
+use tlb_shootdown_model::recorder::powerpc::RecordingHypervisor;
 
 fn flush_all(world: &World, flushes: &[(u64, Flush)]) -> (Vec<Executed>, Cost) {
     let arch = world.engine.arch();
@@ -45,6 +50,37 @@ fn promise_01_pages_of_several_spaces_share_the_barriers() {
     assert_eq!(executed[0], PTESYNC);
     assert_eq!(executed[33..], CLOSING);
     assert_eq!(executed[32], tlbie(0xc000, 4 << 32));
+}
+
+/// A batch of a guest whose hypervisor is busy is issued again until it is done, everything of each space; one that it never does stays a
+/// batch.
+#[test]
+fn promise_04_batch_that_nobody_vouches_for_stays() {
+    let hypervisor: &'static _ = Box::leak(Box::new(RecordingHypervisor::new()));
+    let world = World::new(Config::guest_without_tlbie(hypervisor), POWER10, 2);
+    let [one, other] = [shared(&world), shared(&world)];
+    let mut batch = Reclaim::<_, 1, 4>::new(&world.engine);
+    for space in [&one, &other] {
+        batch.add(space, page(0x5000)).unwrap();
+    }
+    hypervisor.fail_next(&[HypervisorError::Busy; 2]);
+    batch.flush().unwrap();
+    let asked = hypervisor.take();
+    assert!(asked.len() > 2);
+    let whole = |pid| {
+        asked
+            .iter()
+            .any(|call| call.pid == pid && call.kind == 0b1110)
+    };
+    assert!(whole(1) && whole(2));
+
+    batch.add(&one, page(0x5000)).unwrap();
+    hypervisor.fail_next(&[HypervisorError::Refused(-2); 100]);
+    let Err(FlushError::Incomplete(incomplete)) = batch.flush() else {
+        panic!("nobody vouches for it");
+    };
+    assert_eq!((incomplete.cpus.len(), batch.is_empty()), (2, false));
+    assert!((0..100).any(|_| batch.flush().is_ok()));
 }
 
 /// The defects cost two barriers and one invalidation for the batch, and one repetition for each space: a thread may filter
