@@ -1,6 +1,7 @@
 //! The end of a process and of a context: no device is left without its element, and nobody finds anything of a former owner.
 
 use crate::linked::{BASE, Linked, Shared, kinds};
+use crate::random_kernel::{Machine as _, Sink};
 use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::iommu::ocxl::AttachError;
 use tlb_shootdown::ticket::{Frames, Item};
@@ -47,7 +48,7 @@ fn promise_10_a_process_ends_with_its_device_at_work() {
         let pid = linked.rig.pid(&shared.process).unwrap();
         linked.rig.model.set_process(pid, None);
         let root = shared.process.tables.root();
-        let sink = linked.rig.sink();
+        let sink = Sink(linked.rig.model.clone());
         let mut frames = Frames::inline::<2>(&sink);
         let (base, size) = (PhysAddr::new(frame), PageSize::KIB_4);
         frames.push(Item::Frame { base, size }).unwrap();

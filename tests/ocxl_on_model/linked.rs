@@ -1,5 +1,6 @@
 //! A machine with one link, and processes that share their tables with its accelerators.
 
+use crate::random_kernel::Machine as _;
 use crate::rig::{Parts, Platform, Process, Rig};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;

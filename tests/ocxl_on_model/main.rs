@@ -8,7 +8,12 @@ mod faulty;
 mod flushing;
 mod installing;
 mod linked;
+#[path = "../powerpc_on_model/own.rs"]
+#[allow(dead_code, reason = "kernels here are others")]
+mod own;
 mod properties;
+#[path = "../support/random_kernel/mod.rs"]
+mod random_kernel;
 #[path = "../powerpc_on_model/rig.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]
 mod rig;

@@ -2,6 +2,7 @@
 //! has returned, no element is missed, and no right is widened under a nest MMU that cannot follow.
 
 use crate::linked::{BASE, Linked, Shared, kinds, small};
+use crate::random_kernel::{Machine as _, Sink};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,7 +266,7 @@ impl Kernel {
         let Owned { shared, pages, .. } = self.owned.remove(space);
         let pid = rig.pid(&shared.process).unwrap();
         rig.model.set_process(pid, None);
-        let (sink, size) = (rig.sink(), PageSize::KIB_4);
+        let (sink, size) = (Sink(rig.model.clone()), PageSize::KIB_4);
         let mut items = Frames::inline::<16>(&sink);
         for (frame, _) in pages.into_values() {
             let base = PhysAddr::new(frame);

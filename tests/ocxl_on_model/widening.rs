@@ -1,6 +1,7 @@
 //! Rights that are widened: in place where the nest MMU follows, by way of an invalid entry where it does not.
 
 use crate::linked::{BASE, Linked, Shared, kinds, small};
+use crate::random_kernel::Machine as _;
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::shootdown::UpgradeStep;
 use tlb_shootdown_model::Temper;

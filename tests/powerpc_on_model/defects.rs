@@ -1,6 +1,7 @@
 //! The defects of POWER9's `tlbie`: what the library does about them is enough, and what it does is needed.
 
 use crate::faulty::Defect;
+use crate::random_kernel::Machine as _;
 use crate::rig::{Parts, Rig};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;

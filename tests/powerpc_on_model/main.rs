@@ -2,10 +2,10 @@
 
 mod defects;
 mod faulty;
-mod kernel;
-mod op;
-mod pages;
+mod own;
 mod properties;
+#[path = "../support/random_kernel/mod.rs"]
+mod random_kernel;
 mod rig;
 mod spaces;
 mod upgrade;

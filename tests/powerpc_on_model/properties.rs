@@ -2,9 +2,9 @@
 //! frame is used by a former owner, and what the library says it cost is what the machine counted.
 
 use crate::faulty::Defect;
-use crate::kernel::{CPUS, Kernel};
-use crate::op::{Op, ops};
-use crate::rig::Parts;
+use crate::own::{Own, ops};
+use crate::random_kernel::{CPUS, Kernel, Op};
+use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tlb_shootdown_model::Temper;
@@ -52,8 +52,8 @@ fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strateg
     )
 }
 
-fn run(setting: Setting, ops: &[Op]) {
-    let mut kernel = Kernel::new(setting.parts, setting.repairs);
+fn run(setting: Setting, ops: &[Op<Own>]) {
+    let mut kernel = Kernel::new(Rig::new(setting.parts), setting.repairs);
     for &op in ops {
         kernel.apply(op);
     }

@@ -1,15 +1,15 @@
 //! The library on a modelled POWER machine, and a small kernel on top.
 
 use crate::faulty::{Defect, Faulty};
+use crate::own::Own;
+use crate::random_kernel::{self, Kernel, Layout, Machine};
 use std::sync::Arc;
-use tlb_shootdown::address::{PageSize, PhysAddr};
+use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
-use tlb_shootdown::error::Incomplete;
+use tlb_shootdown::cost::Cost;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown::space::AddressSpace;
-use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelHypervisor, ModelInstructions, Role};
 use tlb_shootdown_model::memory::Tables;
@@ -19,13 +19,7 @@ use tlb_shootdown_model::{Model, Temper};
 pub(crate) type Arch = PowerPc<Faulty, 1>;
 pub(crate) type Platform = ModelPlatform<Arch>;
 pub(crate) type Engine = Shootdown<Platform, 1>;
-pub(crate) type Space = AddressSpace<Arch, 1>;
-
-/// A process: its space, its table.
-pub(crate) struct Process {
-    pub(crate) space: Space,
-    pub(crate) tables: Tables,
-}
+pub(crate) type Process = random_kernel::Process<Arch>;
 
 /// CPUs, the engine, the kernel's table, and no process yet. The test is CPU 0.
 pub(crate) struct Rig {
@@ -102,11 +96,6 @@ impl Rig {
         rig
     }
 
-    /// Time passes. Who was asked to let go of a process before does it now, and not in the middle of what is counted.
-    pub(crate) fn take_interrupts(&self) {
-        self.platform.relax();
-    }
-
     fn handle_interrupts(&self) {
         let engine = Arc::downgrade(&self.engine);
         self.platform.set_handler(move || {
@@ -114,13 +103,6 @@ impl Rig {
                 engine.on_ipi();
             }
         });
-    }
-
-    pub(crate) fn process(&self) -> Process {
-        Process {
-            space: self.engine.new_space(),
-            tables: tables(&self.model, &self.parts.features),
-        }
     }
 
     /// Runs `f` on another CPU with interrupts off.
@@ -134,15 +116,55 @@ impl Rig {
         result
     }
 
-    /// This CPU switches to the process.
-    pub(crate) fn switch(&self, cpu: usize, process: &Process) {
-        let switching = self.begin_switch(cpu, process);
-        self.load(&switching, process);
-        self.end_switch(switching);
+    /// The PID of a process that has run.
+    pub(crate) fn pid(&self, process: &Process) -> Option<u32> {
+        let id = self.engine.arch().hardware_id(process.space.hardware());
+        id.map(|id| id.0 as u32)
+    }
+}
+
+impl Machine for Rig {
+    type Arch = Arch;
+    type Switching = Switching;
+    type Own = Own;
+
+    fn model(&self) -> &Model {
+        &self.model
     }
 
-    /// The first half of a switch; interrupts are off until its end.
-    pub(crate) fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
+    fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn kernel_tables(&self) -> &Tables {
+        &self.kernel
+    }
+
+    /// Quadrant 3 is the kernel's.
+    fn layout(&self) -> Layout {
+        let base = match self.parts.features.pages_64k {
+            true => PageSize::KIB_64,
+            false => PageSize::KIB_4,
+        };
+        Layout {
+            base,
+            large: 2,
+            kernel: 0xc000_0000_4000_0000,
+        }
+    }
+
+    fn process(&self) -> Process {
+        Process {
+            space: self.engine.new_space(),
+            tables: tables(&self.model, &self.parts.features),
+        }
+    }
+
+    fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
         self.on(cpu, |_| {
             let irqs_off = self.platform.irq_save();
             let id = self.engine.switch_to(&process.space).unwrap();
@@ -150,22 +172,19 @@ impl Rig {
         })
     }
 
-    /// The PID is loaded.
-    pub(crate) fn load(&self, switching: &Switching, process: &Process) {
+    fn load(&self, switching: &Switching, process: &Process) {
         self.on(switching.cpu, |_| {
             let root = process.tables.root();
             self.platform.load(process.space.id(), root, switching.id);
         });
     }
 
-    /// Everybody can see what is loaded.
-    pub(crate) fn end_switch(&self, switching: Switching) {
+    fn end_switch(&self, switching: Switching) {
         self.on(switching.cpu, |_| self.engine.root_loaded());
         drop(switching.irqs_off);
     }
 
-    /// This CPU loads the kernel's PID.
-    pub(crate) fn switch_to_kernel(&self, cpu: usize) {
+    fn switch_to_kernel(&self, cpu: usize) {
         self.on(cpu, |port| {
             assert_eq!(self.engine.switch_to_kernel(), HardwareId(0));
             port.run_nothing();
@@ -173,32 +192,60 @@ impl Rig {
         });
     }
 
-    /// This CPU runs a kernel thread under the PID that it has.
-    pub(crate) fn enter_lazy(&self, cpu: usize) {
+    fn enter_lazy(&self, cpu: usize) {
         self.on(cpu, |port| {
             self.engine.enter_lazy();
             port.enter_lazy();
         });
     }
 
-    /// The PID of a process that has run.
-    pub(crate) fn pid(&self, process: &Process) -> Option<u32> {
-        let id = self.engine.arch().hardware_id(process.space.hardware());
-        id.map(|id| id.0 as u32)
-    }
-
-    pub(crate) fn cpu(&self, cpu: usize) -> CpuPort {
-        self.model.cpu(cpu)
-    }
-
-    /// Makes this CPU's stores visible to every walker, as by a barrier of the test's own.
-    pub(crate) fn publish(&self) {
+    fn publish(&self) {
         use tlb_shootdown::arch::powerpc::instructions::Instructions;
         ModelInstructions::new(self.model.clone()).ptesync();
     }
 
-    pub(crate) fn sink(&self) -> Sink {
-        Sink(self.model.clone())
+    fn apply(kernel: &mut Kernel<Self>, own: Own) {
+        own.apply(kernel);
+    }
+
+    /// Time passes. Who was asked to let go of a process before does it now, and not in the middle of what is counted.
+    fn take_interrupts(&self) {
+        self.platform.relax();
+    }
+
+    /// Not where something between the two is wrong or late.
+    fn compare(&self, cost: &Cost) {
+        let counts = self.model.take_counts();
+        let is_exact = self.parts.defect == Defect::None && self.parts.delay == 0;
+        assert!(!is_exact || cost.ipis == counts.ipis);
+        if is_exact && counts.ipis == 0 {
+            let said = [
+                cost.store_barriers,
+                cost.invalidations,
+                cost.completion_barriers,
+            ];
+            let counted = [
+                counts.store_barriers,
+                counts.tlbis + counts.hypercalls,
+                counts.completion_barriers,
+            ];
+            assert_eq!(said, counted);
+        }
+    }
+
+    fn crowded(kernel: &mut Kernel<Self>, cpu: usize, page: u64) {
+        Own::WriteLater { cpu, page }.apply(kernel);
+    }
+
+    /// The process table has it no more, visibly, before anything is flushed.
+    fn end(&self, process: &Process) {
+        if let Some(pid) = self.pid(process) {
+            self.model.set_process(pid, None);
+        }
+    }
+
+    fn shared_id(&self, process: &Process) -> Option<u32> {
+        self.pid(process)
     }
 }
 
@@ -222,26 +269,5 @@ fn config(parts: &Parts, hypervisor: &'static ModelHypervisor) -> Config {
     match parts.features.pages_64k {
         true => config.base_page_64k(),
         false => config,
-    }
-}
-
-/// Frees frames and tables of the machine.
-pub(crate) struct Sink(Model);
-
-impl FrameSink<1> for Sink {
-    fn release_frame(&self, base: PhysAddr, _size: PageSize) {
-        self.0.free(base.raw());
-    }
-
-    fn release_table(&self, base: PhysAddr) {
-        self.0.free(base.raw());
-    }
-
-    fn quarantine(&self, _items: &[Item], error: &Incomplete<1>) {
-        // A second panic while one unwinds would end every test.
-        assert!(
-            std::thread::panicking(),
-            "nothing times out here: {error:?}"
-        );
     }
 }

@@ -1,13 +1,13 @@
 //! What becomes of spaces: alone, shared, let go, borrowed, ended.
 
 use crate::faulty::Defect;
-use crate::kernel::{CPUS, Kernel, SPACES};
-use crate::op::{How, Op};
-use crate::pages::Half;
-use crate::rig::Parts;
+use crate::random_kernel::{self, CPUS, Half, How, Machine as _, Op, SPACES};
+use crate::rig::{Parts, Rig};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
 use tlb_shootdown_model::platform::IpiScript;
+
+type Kernel = random_kernel::Kernel<Rig>;
 
 const HALF: Half = Half::User(0);
 
@@ -17,7 +17,7 @@ fn kernel_with(defect: Defect) -> Kernel {
         defect,
         ..Parts::new(CpuFeatures::POWER10, Temper::Late)
     };
-    Kernel::new(parts, false)
+    Kernel::new(Rig::new(parts), false)
 }
 
 fn kernel() -> Kernel {
@@ -155,7 +155,7 @@ fn promise_07_a_pid_changes_hands_clean() {
                 cpus: CPUS,
                 ..Parts::new(features.as_a(role), Temper::Late)
             };
-            let mut kernel = Kernel::new(parts, false);
+            let mut kernel = Kernel::new(Rig::new(parts), false);
             for round in 0..40 {
                 let space = round % SPACES;
                 map(&mut kernel, Half::User(space));

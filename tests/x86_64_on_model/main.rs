@@ -1,8 +1,10 @@
 //! x86-64 on the model: engine, mailboxes, generations and INVLPGB, judged by the oracle.
 
 mod faulty;
-mod machine;
+mod own;
 mod properties;
+#[path = "../support/random_kernel/mod.rs"]
+mod random_kernel;
 mod rig;
 mod spaces;
 mod upgrade;

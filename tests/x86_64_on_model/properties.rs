@@ -3,61 +3,13 @@
 //! machine counted.
 
 use crate::faulty::Defect;
-use crate::machine::{CPUS, Half, How, Kernel, Op, PAGES, SPACES};
-use crate::rig::Parts;
+use crate::own::{Own, ops};
+use crate::random_kernel::{CPUS, Kernel, Op};
+use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::x86_64::CpuFeatures;
-
-fn half() -> impl Strategy<Value = Half> {
-    prop_oneof![
-        5 => (0..SPACES).prop_map(Half::User),
-        2 => Just(Half::Kernel),
-    ]
-}
-
-fn how() -> impl Strategy<Value = How> {
-    prop_oneof![
-        4 => Just(How::Tight),
-        2 => Just(How::Loose),
-        1 => Just(How::All),
-        2 => Just(How::Each),
-    ]
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let (cpu, space, page) = (0..CPUS, 0..SPACES, 0..PAGES);
-    let flag = any::<bool>;
-    prop_oneof![
-        1 => cpu.clone().prop_map(|cpu| Op::Move { cpu }),
-        6 => (cpu.clone(), space.clone()).prop_map(|(cpu, space)| Op::Switch { cpu, space }),
-        3 => (cpu.clone(), space.clone(), half(), flag()).prop_map(|(cpu, space, half, loaded)| {
-            Op::SwitchAmid { cpu, space, half, loaded }
-        }),
-        1 => cpu.clone().prop_map(|cpu| Op::SwitchToKernel { cpu }),
-        2 => cpu.clone().prop_map(|cpu| Op::Lazy { cpu }),
-        4 => cpu.clone().prop_map(|cpu| Op::Exit { cpu }),
-        4 => (space.clone(), page.clone()).prop_map(|(space, page)| Op::Crowd { space, page }),
-        5 => (half(), page.clone(), flag())
-            .prop_map(|(half, page, writable)| Op::Map { half, page, writable }),
-        3 => (half(), page.clone()).prop_map(|(half, page)| Op::Unmap { half, page }),
-        3 => (half(), page.clone(), flag())
-            .prop_map(|(half, page, writable)| Op::Protect { half, page, writable }),
-        1 => (half(), 0..2_u64).prop_map(|(half, table)| Op::UnmapTable { half, table }),
-        6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
-        2 => (space.clone(), [0..PAGES, 0..PAGES], [0..CPUS, 0..CPUS])
-            .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
-        5 => (cpu.clone(), half(), page, flag())
-            .prop_map(|(cpu, half, page, write)| Op::Access { cpu, half, page, write }),
-        6 => cpu.prop_map(|cpu| Op::Touch { cpu }),
-        1 => space.prop_map(|space| Op::Retire { space }),
-    ]
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    prop::collection::vec(op(), 1..120)
-}
 
 /// The machine that a run is on.
 #[derive(Clone, Copy, Debug)]
@@ -118,8 +70,8 @@ fn setting(
     )
 }
 
-fn run(setting: Setting, ops: &[Op]) {
-    let mut kernel = Kernel::new(setting.parts, setting.repairs);
+fn run(setting: Setting, ops: &[Op<Own>]) {
+    let mut kernel = Kernel::new(Rig::new(setting.parts), setting.repairs);
     for &op in ops {
         kernel.apply(op);
     }

@@ -1,17 +1,17 @@
 //! The library on a modelled x86-64 machine, and a small kernel on top.
 
 use crate::faulty::{Defect, Faulty};
+use crate::own::Own;
+use crate::random_kernel::{self, Kernel, Layout, Machine};
 use std::sync::Arc;
-use tlb_shootdown::address::{PageSize, PhysAddr};
+use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
+use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
-use tlb_shootdown::error::Incomplete;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown::space::AddressSpace;
-use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::x86_64::{CpuFeatures, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
@@ -21,13 +21,7 @@ use tlb_shootdown_model::{Model, Temper};
 pub(crate) type Arch = X86_64<Faulty, 1>;
 pub(crate) type Platform = ModelPlatform<Arch>;
 pub(crate) type Engine = Shootdown<Platform, 1>;
-pub(crate) type Space = AddressSpace<Arch, 1>;
-
-/// A process: its space, its table.
-pub(crate) struct Process {
-    pub(crate) space: Space,
-    pub(crate) tables: Tables,
-}
+pub(crate) type Process = random_kernel::Process<Arch>;
 
 /// CPUs, the engine, the kernel's table, and no process yet. The test is CPU 0.
 pub(crate) struct Rig {
@@ -118,13 +112,6 @@ impl Rig {
         });
     }
 
-    pub(crate) fn process(&self) -> Process {
-        Process {
-            space: self.engine.new_space(),
-            tables: self.model.x86_tables(),
-        }
-    }
-
     /// Runs `f` on another CPU, in its kernel with interrupts off.
     fn on<R>(&self, cpu: usize, f: impl FnOnce(&CpuPort) -> R) -> R {
         let me = self.platform.cpu().index();
@@ -138,54 +125,6 @@ impl Rig {
         result
     }
 
-    /// This CPU switches to the process.
-    pub(crate) fn switch(&self, cpu: usize, process: &Process) {
-        let switching = self.begin_switch(cpu, process);
-        self.load(&switching, process);
-        self.end_switch(switching);
-    }
-
-    /// The first half of a switch; interrupts are off until its end.
-    pub(crate) fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
-        self.on(cpu, |_| {
-            let irqs_off = self.platform.irq_save();
-            let id = self.engine.switch_to(&process.space).unwrap();
-            let id = HardwareId(id.0 | self.keeps_on_switch());
-            Switching { cpu, id, irqs_off }
-        })
-    }
-
-    /// The root is loaded.
-    pub(crate) fn load(&self, switching: &Switching, process: &Process) {
-        self.on(switching.cpu, |_| {
-            let root = process.tables.root();
-            self.platform.load(process.space.id(), root, switching.id);
-        });
-    }
-
-    /// Everybody can see what is loaded.
-    pub(crate) fn end_switch(&self, switching: Switching) {
-        self.on(switching.cpu, |_| self.engine.root_loaded());
-        drop(switching.irqs_off);
-    }
-
-    /// This CPU switches to a root of the kernel's own.
-    pub(crate) fn switch_to_kernel(&self, cpu: usize) {
-        self.on(cpu, |port| {
-            let id = self.engine.switch_to_kernel();
-            port.load(self.kernel.root(), id.0);
-            self.engine.root_loaded();
-        });
-    }
-
-    /// This CPU runs a kernel thread on the root that it has.
-    pub(crate) fn enter_lazy(&self, cpu: usize) {
-        self.on(cpu, |port| {
-            self.engine.enter_lazy();
-            port.enter_lazy();
-        });
-    }
-
     /// This CPU goes on in its process, under the process's own root where the kernel is unmapped meanwhile.
     pub(crate) fn exit_to_user(&self, cpu: usize) {
         if !self.parts.kpti {
@@ -195,17 +134,6 @@ impl Rig {
             let id = self.engine.arch().user_cr3_on_exit(CpuId::new(cpu as u32));
             port.exit_to_user(id.0 | self.keeps_on_exit());
         });
-    }
-
-    /// The PCID that all CPUs use for the process, where there is one.
-    pub(crate) fn shared_id(&self, process: &Process) -> Option<u32> {
-        let id = self.engine.arch().hardware_id(process.space.hardware());
-        let pcid = id.map_or(0, |id| id.0 & 0xfff);
-        (pcid != 0).then_some(pcid as u32)
-    }
-
-    pub(crate) fn has_global_pages(&self) -> bool {
-        !self.parts.kpti
     }
 
     fn keeps_on_switch(&self) -> u64 {
@@ -223,43 +151,122 @@ impl Rig {
             0
         }
     }
+}
 
-    pub(crate) fn cpu(&self, cpu: usize) -> CpuPort {
-        self.model.cpu(cpu)
+impl Machine for Rig {
+    type Arch = Arch;
+    type Switching = Switching;
+    type Own = Own;
+
+    fn model(&self) -> &Model {
+        &self.model
     }
 
-    /// Makes every store visible to every walker, as by a barrier of the test's own.
-    pub(crate) fn publish(&self) {
+    fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn kernel_tables(&self) -> &Tables {
+        &self.kernel
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            base: PageSize::KIB_4,
+            large: 0,
+            kernel: 0xffff_8000_4000_0000,
+        }
+    }
+
+    fn process(&self) -> Process {
+        Process {
+            space: self.engine.new_space(),
+            tables: self.model.x86_tables(),
+        }
+    }
+
+    fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
+        self.on(cpu, |_| {
+            let irqs_off = self.platform.irq_save();
+            let id = self.engine.switch_to(&process.space).unwrap();
+            let id = HardwareId(id.0 | self.keeps_on_switch());
+            Switching { cpu, id, irqs_off }
+        })
+    }
+
+    fn load(&self, switching: &Switching, process: &Process) {
+        self.on(switching.cpu, |_| {
+            let root = process.tables.root();
+            self.platform.load(process.space.id(), root, switching.id);
+        });
+    }
+
+    fn end_switch(&self, switching: Switching) {
+        self.on(switching.cpu, |_| self.engine.root_loaded());
+        drop(switching.irqs_off);
+    }
+
+    fn switch_to_kernel(&self, cpu: usize) {
+        self.on(cpu, |port| {
+            let id = self.engine.switch_to_kernel();
+            port.load(self.kernel.root(), id.0);
+            self.engine.root_loaded();
+        });
+    }
+
+    fn enter_lazy(&self, cpu: usize) {
+        self.on(cpu, |port| {
+            self.engine.enter_lazy();
+            port.enter_lazy();
+        });
+    }
+
+    fn publish(&self) {
         ModelBarriers::new(self.model.clone()).publish_tables();
     }
 
-    pub(crate) fn sink(&self) -> Sink {
-        Sink(self.model.clone())
+    fn has_global_pages(&self) -> bool {
+        !self.parts.kpti
+    }
+
+    fn apply(kernel: &mut Kernel<Self>, own: Own) {
+        own.apply(kernel);
+    }
+
+    fn enter_kernel(&self, cpu: usize) {
+        self.cpu(cpu).enter_kernel();
+    }
+
+    fn compare(&self, cost: &Cost) {
+        let counts = self.model.take_counts();
+        assert_eq!(cost.ipis, counts.ipis);
+        if counts.ipis == 0 {
+            let said = [
+                cost.store_barriers,
+                cost.invalidations,
+                cost.completion_barriers,
+            ];
+            let counted = [
+                counts.store_barriers,
+                counts.tlbis,
+                counts.completion_barriers,
+            ];
+            assert_eq!(said, counted);
+        }
+    }
+
+    fn shared_id(&self, process: &Process) -> Option<u32> {
+        let id = self.engine.arch().hardware_id(process.space.hardware());
+        let pcid = id.map_or(0, |id| id.0 & 0xfff);
+        (pcid != 0).then_some(pcid as u32)
     }
 }
 
 fn config(parts: &Parts) -> Config {
     let config = Config::new().slots(parts.slots).ceiling(parts.ceiling);
     if parts.kpti { config.kpti() } else { config }
-}
-
-/// Frees frames and tables of the machine.
-pub(crate) struct Sink(Model);
-
-impl FrameSink<1> for Sink {
-    fn release_frame(&self, base: PhysAddr, _size: PageSize) {
-        self.0.free(base.raw());
-    }
-
-    fn release_table(&self, base: PhysAddr) {
-        self.0.free(base.raw());
-    }
-
-    fn quarantine(&self, _items: &[Item], error: &Incomplete<1>) {
-        // A second panic while one unwinds would end every test.
-        assert!(
-            std::thread::panicking(),
-            "nothing times out here: {error:?}"
-        );
-    }
 }

@@ -1,10 +1,12 @@
 //! What becomes of spaces: remembered, borrowed, promoted, ended.
 
 use crate::faulty::Defect;
-use crate::machine::{CPUS, Half, How, Kernel, Op, SPACES};
-use crate::rig::Parts;
+use crate::random_kernel::{self, CPUS, Half, How, Machine as _, Op, SPACES};
+use crate::rig::{Parts, Rig};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::x86_64::CpuFeatures;
+
+type Kernel = random_kernel::Kernel<Rig>;
 
 const HALF: Half = Half::User(0);
 
@@ -14,7 +16,7 @@ fn kernel(features: CpuFeatures) -> Kernel {
         slots: 2,
         ..Parts::new(features, Temper::Late)
     };
-    Kernel::new(parts, false)
+    Kernel::new(Rig::new(parts), false)
 }
 
 fn map(kernel: &mut Kernel, half: Half) {
@@ -125,7 +127,7 @@ fn promise_03_a_wrong_broadcast_is_noticed() {
         defect: Defect::WrongBroadcast,
         ..Parts::new(CpuFeatures::BROADCASTS, Temper::Late)
     };
-    let mut kernel = Kernel::new(parts, false);
+    let mut kernel = Kernel::new(Rig::new(parts), false);
     for _ in 0..4 {
         map(&mut kernel, HALF);
         crowd(&mut kernel);

@@ -1,5 +1,6 @@
 //! Permission upgrades: what a flush left out costs, and what a page fault repairs by itself.
 
+use crate::random_kernel::Machine as _;
 use crate::rig::{Parts, Process, Rig};
 use tlb_shootdown::address::{PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;

@@ -1,13 +1,13 @@
 //! What a random kernel does, and how it is drawn.
 
-use crate::kernel::{CPUS, SPACES};
-use crate::pages::{Half, PAGES};
+use super::kernel::{CPUS, SPACES};
+use super::pages::Half;
+use core::fmt::Debug;
 use proptest::prelude::*;
-use tlb_shootdown::arch::powerpc::hypervisor::HypervisorError;
 
 /// What the kernel does next.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Op {
+pub(crate) enum Op<O> {
     /// The kernel's work goes on on another CPU.
     Move {
         cpu: usize,
@@ -16,7 +16,7 @@ pub(crate) enum Op {
         cpu: usize,
         space: usize,
     },
-    /// The same, and what is pending is flushed from here before that CPU has loaded the PID, or has said so.
+    /// The same, and what is pending is flushed from here before that CPU has loaded the root, or has said so.
     SwitchAmid {
         cpu: usize,
         space: usize,
@@ -33,12 +33,6 @@ pub(crate) enum Op {
     Crowd {
         space: usize,
         page: u64,
-    },
-    /// A new process runs here alone, uses three pages, and loses them.
-    Alone {
-        space: usize,
-        pages: [u64; 3],
-        how: How,
     },
     Map {
         half: Half,
@@ -74,24 +68,14 @@ pub(crate) enum Op {
         page: u64,
         write: bool,
     },
-    /// A store that is translated and stays queued.
-    WriteLater {
-        cpu: usize,
-        page: u64,
-    },
-    /// A COPY that nobody pastes.
-    Copy {
-        cpu: usize,
-        page: u64,
-    },
     Touch {
         cpu: usize,
     },
     Retire {
         space: usize,
     },
-    /// The hypervisor's next answer.
-    Answer(HypervisorError),
+    /// What only kernels of one architecture do.
+    Own(O),
 }
 
 /// How pending changes are flushed.
@@ -114,7 +98,7 @@ fn half() -> impl Strategy<Value = Half> {
     ]
 }
 
-fn how() -> impl Strategy<Value = How> {
+pub(crate) fn how() -> impl Strategy<Value = How> {
     prop_oneof![
         4 => Just(How::Tight),
         2 => Just(How::Loose),
@@ -124,7 +108,7 @@ fn how() -> impl Strategy<Value = How> {
 }
 
 /// What moves CPUs between spaces.
-fn moves() -> impl Strategy<Value = Op> {
+pub(crate) fn moves<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
     let (cpu, space) = (0..CPUS, 0..SPACES);
     prop_oneof![
         1 => cpu.clone().prop_map(|cpu| Op::Move { cpu }),
@@ -134,46 +118,33 @@ fn moves() -> impl Strategy<Value = Op> {
         }),
         1 => cpu.clone().prop_map(|cpu| Op::SwitchToKernel { cpu }),
         2 => cpu.prop_map(|cpu| Op::Lazy { cpu }),
-        4 => (space.clone(), 0..PAGES).prop_map(|(space, page)| Op::Crowd { space, page }),
-        4 => (space.clone(), [0..PAGES, 0..PAGES, 0..PAGES], how())
-            .prop_map(|(space, pages, how)| Op::Alone { space, pages, how }),
+        4 => (space.clone(), 0..pages).prop_map(|(space, page)| Op::Crowd { space, page }),
         1 => space.prop_map(|space| Op::Retire { space }),
     ]
 }
 
 /// What changes tables, and flushes.
-fn changes() -> impl Strategy<Value = Op> {
-    let (space, page) = (0..SPACES, 0..PAGES);
+pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+    let (space, page) = (0..SPACES, 0..pages);
     prop_oneof![
         5 => (half(), page.clone(), any::<bool>())
             .prop_map(|(half, page, writable)| Op::Map { half, page, writable }),
         3 => (half(), page.clone()).prop_map(|(half, page)| Op::Unmap { half, page }),
-        3 => (half(), page, any::<bool>())
+        3 => (half(), page.clone(), any::<bool>())
             .prop_map(|(half, page, writable)| Op::Protect { half, page, writable }),
         1 => (half(), 0..2_u64).prop_map(|(half, table)| Op::UnmapTable { half, table }),
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
-        2 => (space, [0..PAGES, 0..PAGES], [0..CPUS, 0..CPUS])
+        2 => (space, [page.clone(), page], [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
-        1 => prop_oneof![
-            2 => Just(HypervisorError::Busy),
-            1 => Just(HypervisorError::Refused(-55)),
-        ].prop_map(Op::Answer),
     ]
 }
 
 /// What fills caches.
-fn accesses() -> impl Strategy<Value = Op> {
-    let (cpu, page) = (0..CPUS, 0..PAGES);
+pub(crate) fn accesses<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+    let cpu = 0..CPUS;
     prop_oneof![
-        5 => (cpu.clone(), half(), page.clone(), any::<bool>())
+        5 => (cpu.clone(), half(), 0..pages, any::<bool>())
             .prop_map(|(cpu, half, page, write)| Op::Access { cpu, half, page, write }),
-        2 => (cpu.clone(), page.clone()).prop_map(|(cpu, page)| Op::WriteLater { cpu, page }),
-        2 => (cpu.clone(), page).prop_map(|(cpu, page)| Op::Copy { cpu, page }),
         6 => cpu.prop_map(|cpu| Op::Touch { cpu }),
     ]
-}
-
-pub(crate) fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let op = prop_oneof![18 => moves(), 22 => changes(), 15 => accesses()];
-    prop::collection::vec(op, 1..120)
 }

@@ -1,4 +1,4 @@
-//! Which pages there are: small ones in two tables of the last level, and large ones beside them.
+//! Which pages there are: small ones in two tables of the last level, and perhaps large ones beside them.
 
 use std::collections::BTreeSet;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
@@ -6,12 +6,9 @@ use tlb_shootdown::flush::Flush;
 use tlb_shootdown_model::memory::Mapping;
 use tlb_shootdown_model::memory::descriptor::Rights;
 
-/// Pages of each half: small ones, 8 for each of two tables, and two large ones.
-pub(crate) const SMALL: u64 = 16;
-pub(crate) const PAGES: u64 = 18;
+/// Small pages of each half: 8 for each of two tables.
+const SMALL: u64 = 16;
 const USER: u64 = 0x4000_0000;
-/// Quadrant 3.
-const KERNEL: u64 = 0xc000_0000_4000_0000;
 
 /// Whose mappings: those of a process, or the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +17,23 @@ pub(crate) enum Half {
     Kernel,
 }
 
-/// Pages of the last level in this machine.
+/// Where the pages of a machine lie, and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
+    /// Of the last level.
     pub(crate) base: PageSize,
+    /// Pages of 2 MiB.
+    pub(crate) large: u64,
+    /// The kernel's first address.
+    pub(crate) kernel: u64,
 }
 
 impl Layout {
+    /// How many pages each half has.
+    pub(crate) fn pages(self) -> u64 {
+        SMALL + self.large
+    }
+
     pub(crate) fn size(self, page: u64) -> PageSize {
         if page < SMALL {
             self.base
@@ -38,7 +45,7 @@ impl Layout {
     pub(crate) fn address(self, half: Half, page: u64) -> u64 {
         let start = match half {
             Half::User(_) => USER,
-            Half::Kernel => KERNEL,
+            Half::Kernel => self.kernel,
         };
         match page.checked_sub(SMALL) {
             None => start + ((page / 8) << 21) + page % 8 * self.base.bytes(),

@@ -1,17 +1,16 @@
-//! A kernel that does what it is told, and keeps the books against which the machine is judged.
+//! What the kernel does, and its books.
 
-use crate::faulty::Defect;
-use crate::op::{How, Op};
-use crate::pages::{Half, Layout, PAGES};
-use crate::rig::{Parts, Process, Rig, Sink};
+use super::op::{How, Op};
+use super::pages::{Half, Layout};
+use super::{Machine, Process, Sink};
 use std::collections::{BTreeMap, BTreeSet};
-use tlb_shootdown::address::{PageSize, PhysAddr, VirtAddr};
+use tlb_shootdown::address::{PhysAddr, VirtAddr};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::ticket::{Frames, Held, Item};
-use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::memory::descriptor::Rights;
+use tlb_shootdown_model::memory::{Mapping, Tables};
 
 pub(crate) const SPACES: usize = 4;
 pub(crate) const CPUS: usize = 4;
@@ -36,18 +35,19 @@ struct Book {
 
 /// What a CPU does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
+pub(crate) enum Does {
     Nothing,
     Runs(usize),
+    /// It runs a kernel thread under what it has loaded.
     Borrows,
 }
 
-pub(crate) struct Kernel {
-    pub(crate) rig: Rig,
-    processes: Vec<Process>,
+pub(crate) struct Kernel<M: Machine> {
+    pub(crate) rig: M,
+    processes: Vec<Process<M::Arch>>,
     books: Vec<Book>,
     kernel: Book,
-    cpus: [Does; CPUS],
+    pub(crate) cpus: [Does; CPUS],
     layout: Layout,
     repairs: bool,
     sink: Sink,
@@ -63,29 +63,25 @@ fn rights(writable: bool) -> Rights {
     }
 }
 
-impl Kernel {
-    pub(crate) fn new(parts: Parts, repairs: bool) -> Self {
-        let rig = Rig::new(parts);
-        rig.platform.set_repairs_spurious_faults(repairs);
-        let base = match parts.features.pages_64k {
-            true => PageSize::KIB_64,
-            false => PageSize::KIB_4,
-        };
+impl<M: Machine> Kernel<M> {
+    pub(crate) fn new(rig: M, repairs: bool) -> Self {
+        rig.platform().set_repairs_spurious_faults(repairs);
         Self {
             processes: (0..SPACES).map(|_| rig.process()).collect(),
             books: (0..SPACES).map(|_| Book::default()).collect(),
             kernel: Book::default(),
             cpus: [Does::Nothing; CPUS],
-            layout: Layout { base },
+            layout: rig.layout(),
             repairs,
-            sink: rig.sink(),
+            sink: Sink(rig.model().clone()),
             stamp: 0,
             last_cost: Cost::ZERO,
             rig,
         }
     }
 
-    pub(crate) fn apply(&mut self, op: Op) {
+    pub(crate) fn apply(&mut self, op: Op<M::Own>) {
+        self.rig.enter_kernel(self.me());
         match op {
             Op::Move { cpu } => self.go_on_at(cpu),
             Op::Switch { cpu, space } => {
@@ -104,7 +100,6 @@ impl Kernel {
             }
             Op::Lazy { cpu } => self.enter_lazy(cpu),
             Op::Crowd { space, page } => self.crowd(space, page),
-            Op::Alone { space, pages, how } => self.run_alone(space, pages, how),
             Op::Map {
                 half,
                 page,
@@ -125,13 +120,11 @@ impl Kernel {
                 page,
                 write,
             } => self.access(cpu, half, page, write),
-            Op::WriteLater { cpu, page } => self.use_later(cpu, page, true),
-            Op::Copy { cpu, page } => self.use_later(cpu, page, false),
             Op::Touch { cpu } => self.touch(cpu),
             Op::Retire { space } => self.retire(space),
-            Op::Answer(answer) => self.rig.hypervisor.fail_next(&[answer]),
+            Op::Own(own) => M::apply(self, own),
         }
-        assert_eq!(self.rig.model.violations(), []);
+        assert_eq!(self.rig.model().violations(), []);
     }
 
     /// What the last flush cost.
@@ -144,15 +137,16 @@ impl Kernel {
         self.rig.cpu(cpu).root().is_some()
     }
 
-    fn me(&self) -> usize {
-        self.rig.platform.cpu().index()
+    pub(crate) fn me(&self) -> usize {
+        self.rig.platform().cpu().index()
     }
 
     /// The lock under which the tables are changed goes along, so the stores are visible there.
     fn go_on_at(&mut self, cpu: usize) {
-        self.rig.engine.before_migration();
+        self.rig.engine().before_migration();
         self.rig.publish();
-        self.rig.platform.migrate(cpu);
+        self.rig.platform().migrate(cpu);
+        self.rig.enter_kernel(cpu);
     }
 
     fn enter_lazy(&mut self, cpu: usize) {
@@ -172,19 +166,22 @@ impl Kernel {
     fn tables(&self, half: Half) -> Tables {
         match half {
             Half::User(space) => self.processes[space].tables.clone(),
-            Half::Kernel => self.rig.kernel.clone(),
+            Half::Kernel => self.rig.kernel_tables().clone(),
         }
     }
 
     /// A page that is mapped, or whose unmapping is not flushed, is unmapped and flushed first.
-    fn map(&mut self, half: Half, page: u64, writable: bool) {
+    pub(crate) fn map(&mut self, half: Half, page: u64, writable: bool) {
         self.unmap(half, page);
         if !self.book(half).changed.is_empty() {
             self.flush(half, How::Tight);
         }
         let layout = self.layout;
-        let frame = self.rig.model.allocate(layout.size(page).bytes());
-        let mapping = layout.mapping(page, frame, rights(writable));
+        let frame = self.rig.model().allocate(layout.size(page).bytes());
+        let mapping = Mapping {
+            global: half == Half::Kernel && self.rig.has_global_pages(),
+            ..layout.mapping(page, frame, rights(writable))
+        };
         let (tables, va) = (self.tables(half), layout.address(half, page));
         tables.map(self.me(), va, mapping);
         self.book(half).pages.insert(page, Page { frame, writable });
@@ -193,7 +190,7 @@ impl Kernel {
         self.page_returned(half, page);
     }
 
-    fn unmap(&mut self, half: Half, page: u64) {
+    pub(crate) fn unmap(&mut self, half: Half, page: u64) {
         let layout = self.layout;
         if let Some(old) = self.book(half).pages.remove(&page) {
             self.tables(half)
@@ -247,7 +244,7 @@ impl Kernel {
         book.changed.extend(pages);
     }
 
-    fn flush(&mut self, half: Half, how: How) {
+    pub(crate) fn flush(&mut self, half: Half, how: How) {
         let (flushes, items) = self.pending(half, how);
         let Some((last, first)) = flushes.split_last() else {
             return;
@@ -267,16 +264,17 @@ impl Kernel {
         let mut frames = self.holding(items);
         self.rig.publish();
         let me = self.me();
-        let (engine, space) = (&self.rig.engine, &self.processes[space].space);
+        let (engine, space) = (self.rig.engine(), &self.processes[space].space);
         let start = |(&flush, &cpu): (&Flush, &usize)| {
-            self.rig.platform.set_current(cpu);
+            self.rig.enter_kernel(cpu);
+            self.rig.platform().set_current(cpu);
             engine.start(space, flush).unwrap()
         };
         let tickets: Vec<_> = flushes.iter().zip(&by).map(start).collect();
         for ticket in tickets {
             ticket.wait().unwrap();
         }
-        self.rig.platform.set_current(me);
+        self.rig.platform().set_current(me);
         if !flushes.is_empty() {
             frames.release();
             self.returned(half);
@@ -357,8 +355,8 @@ impl Kernel {
         meanwhile: impl FnOnce(&Self),
     ) {
         self.rig.take_interrupts();
-        self.rig.model.take_counts();
-        let engine = &self.rig.engine;
+        self.rig.model().take_counts();
+        let engine = self.rig.engine();
         let ticket = match half {
             Half::User(space) => engine.start(&self.processes[space].space, flush),
             Half::Kernel => engine.start_kernel(flush),
@@ -366,53 +364,31 @@ impl Kernel {
         let ticket = ticket.unwrap().holding(self.holding(items));
         meanwhile(self);
         let cost = ticket.wait().unwrap();
-        self.compare(&cost);
+        self.rig.compare(&cost);
         self.last_cost = cost;
     }
 
     fn returned(&self, half: Half) {
         let root = self.tables(half).root();
-        self.rig.model.returned(root, 0, u64::MAX);
+        self.rig.model().returned(root, 0, u64::MAX);
     }
 
     fn page_returned(&self, half: Half, page: u64) {
         let first = self.layout.address(half, page);
         let last = self.layout.last_byte(half, page);
         let root = self.tables(half).root();
-        self.rig.model.returned(root, first, last);
+        self.rig.model().returned(root, first, last);
     }
 
     fn flush_upgrade(&self, half: Half, page: u64) {
         let Half::User(space) = half else { return };
         self.rig.take_interrupts();
-        self.rig.model.take_counts();
+        self.rig.model().take_counts();
         let space = &self.processes[space].space;
         let flush = self.layout.exactly(half, page);
-        let cost = self.rig.engine.flush_upgrade(space, flush);
-        self.compare(&cost.unwrap());
+        let cost = self.rig.engine().flush_upgrade(space, flush);
+        self.rig.compare(&cost.unwrap());
         self.page_returned(half, page);
-    }
-
-    /// The library's figures are the machine's, where nothing between the two is wrong or late. Those who were asked count for themselves.
-    fn compare(&self, cost: &Cost) {
-        let counts = self.rig.model.take_counts();
-        if self.rig.parts.defect != Defect::None || self.rig.parts.delay > 0 {
-            return;
-        }
-        assert_eq!(cost.ipis, counts.ipis);
-        if counts.ipis == 0 {
-            let said = [
-                cost.store_barriers,
-                cost.invalidations,
-                cost.completion_barriers,
-            ];
-            let counted = [
-                counts.store_barriers,
-                counts.tlbis + counts.hypercalls,
-                counts.completion_barriers,
-            ];
-            assert_eq!(said, counted);
-        }
     }
 
     fn crowd(&mut self, space: usize, page: u64) {
@@ -421,60 +397,41 @@ impl Kernel {
         for cpu in 0..CPUS {
             self.apply(Op::Switch { cpu, space });
             self.access(cpu, half, page, false);
-            self.use_later(cpu, page, true);
+            M::crowded(self, cpu, page);
         }
         self.unmap(half, page);
         self.flush(half, How::Tight);
     }
 
-    fn run_alone(&mut self, space: usize, pages: [u64; 3], how: How) {
-        let (half, cpu) = (Half::User(space), self.me());
-        self.retire(space);
-        pages.iter().for_each(|&page| self.map(half, page, true));
-        self.apply(Op::Switch { cpu, space });
-        for page in pages {
-            self.access(cpu, half, page, true);
-            self.use_later(cpu, page, false);
-        }
-        pages.iter().for_each(|&page| self.unmap(half, page));
-        self.flush(half, how);
-    }
-
     /// The CPU reads everything there is, so that there is something to be stale.
     fn touch(&mut self, cpu: usize) {
-        for page in 0..PAGES {
-            self.access(cpu, Half::Kernel, page, false);
-            if let Does::Runs(space) = self.cpus[cpu] {
-                self.access(cpu, Half::User(space), page, false);
-            }
+        self.touch_half(cpu, Half::Kernel);
+        if let Does::Runs(space) = self.cpus[cpu] {
+            self.touch_half(cpu, Half::User(space));
         }
     }
 
-    /// A use of a translation that lasts: nothing is said of whether it is allowed.
-    fn use_later(&mut self, cpu: usize, page: u64, write: bool) {
-        let Does::Runs(space) = self.cpus[cpu] else {
-            return;
-        };
-        let half = Half::User(space);
-        let port = self.rig.cpu(cpu);
-        let va = self.layout.address(half, page);
-        let used = match write {
-            true => port.write_later(va, self.stamp),
-            false => port.copy(va),
-        };
-        self.check(half, page, write, used.is_ok());
+    pub(crate) fn touch_half(&mut self, cpu: usize, half: Half) {
+        for page in 0..self.layout.pages() {
+            self.access(cpu, half, page, false);
+        }
+    }
+
+    /// The address of a page, and a word that nobody has written yet.
+    pub(crate) fn place(&mut self, half: Half, page: u64) -> (u64, u64) {
+        self.stamp += 1;
+        (self.layout.address(half, page), self.stamp)
     }
 
     /// An access must go as the table says, wherever no change is pending.
-    fn access(&mut self, cpu: usize, half: Half, page: u64, write: bool) {
+    pub(crate) fn access(&mut self, cpu: usize, half: Half, page: u64, write: bool) {
         let port = self.rig.cpu(cpu);
-        if let Half::User(space) = half
-            && self.cpus[cpu] != Does::Runs(space)
-        {
-            return;
+        match half {
+            Half::User(space) if self.cpus[cpu] != Does::Runs(space) => return,
+            Half::User(_) => {}
+            Half::Kernel => self.rig.enter_kernel(cpu),
         }
-        self.stamp += 1;
-        let va = self.layout.address(half, page);
+        let (va, stamp) = self.place(half, page);
         let attempt = |stamp| {
             if write {
                 port.write(va, stamp).is_ok()
@@ -482,28 +439,29 @@ impl Kernel {
                 port.read(va).is_ok()
             }
         };
-        let mut done = attempt(self.stamp);
+        let mut done = attempt(stamp);
         if !done && self.repairs && self.allows(half, page, write) {
             self.repair(cpu, half, page);
-            done = attempt(self.stamp);
+            done = attempt(stamp);
         }
         self.check(half, page, write, done);
         let frame = self.book(half).pages.get(&page).map(|page| page.frame);
         if let (true, true, Some(frame)) = (write, done, frame) {
-            assert_eq!(self.rig.model.peek(frame), self.stamp);
+            assert_eq!(self.rig.model().peek(frame), stamp);
         }
     }
 
     fn repair(&self, cpu: usize, half: Half, page: u64) {
         let Half::User(space) = half else { return };
         let me = self.me();
-        self.rig.platform.set_current(cpu);
+        self.rig.enter_kernel(cpu);
+        self.rig.platform().set_current(cpu);
         let at = VirtAddr::new(self.layout.address(half, page));
         let space = &self.processes[space].space;
         let size = self.layout.size(page);
-        let repaired = self.rig.engine.fix_spurious_fault(space, at, size);
+        let repaired = self.rig.engine().fix_spurious_fault(space, at, size);
         repaired.unwrap();
-        self.rig.platform.set_current(me);
+        self.rig.platform().set_current(me);
     }
 
     fn allows(&mut self, half: Half, page: u64, write: bool) -> bool {
@@ -511,7 +469,7 @@ impl Kernel {
         known.is_some_and(|known| known.writable || !write)
     }
 
-    fn check(&mut self, half: Half, page: u64, write: bool, done: bool) {
+    pub(crate) fn check(&mut self, half: Half, page: u64, write: bool, done: bool) {
         let book = self.book(half);
         if book.changed.contains(&page) || book.upgraded.contains(&page) {
             return;
@@ -521,7 +479,7 @@ impl Kernel {
     }
 
     /// The process ends and another begins: its root goes with the last ticket.
-    fn retire(&mut self, space: usize) {
+    pub(crate) fn retire(&mut self, space: usize) {
         for cpu in 0..CPUS {
             if self.cpus[cpu] == Does::Runs(space) {
                 self.rig.switch_to_kernel(cpu);
@@ -538,22 +496,18 @@ impl Kernel {
         let base = PhysAddr::new(root);
         let tables = book.tables.iter().copied().chain([Item::Table { base }]);
         let items = pages.chain(book.frames.iter().copied()).chain(tables);
-        let pid = self.rig.pid(&old);
-        // The process table has it no more, visibly, before anything is flushed.
-        if let Some(pid) = pid {
-            self.rig.model.set_process(pid, None);
-        }
+        let id = self.rig.shared_id(&old);
+        self.rig.end(&old);
         self.rig.publish();
-        let ticket = self.rig.engine.retire(&old.space).unwrap();
+        let ticket = self.rig.engine().retire(&old.space).unwrap();
         ticket
             .holding(self.holding(items.collect()))
             .wait()
             .unwrap();
-        if let Some(pid) = pid {
-            let held = (0..CPUS).map(|cpu| self.rig.cpu(cpu).held_under(pid));
-            let held: usize = held.sum();
-            assert_eq!(held, 0, "under PID {pid}, which is given back");
+        if let Some(id) = id {
+            let held = (0..CPUS).map(|cpu| self.rig.cpu(cpu).held_under(id));
+            assert_eq!(held.sum::<usize>(), 0, "under {id}, which is given back");
         }
-        self.rig.model.returned(root, 0, u64::MAX);
+        self.rig.model().returned(root, 0, u64::MAX);
     }
 }
