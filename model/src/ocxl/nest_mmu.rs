@@ -2,10 +2,7 @@
 
 use super::options::LinkOptions;
 use crate::ground::Ground;
-use crate::memory::Format;
 use crate::memory::descriptor::{Kind, Leaf, Rights};
-use crate::memory::radix::Base;
-use crate::memory::walk::Start;
 use crate::oracle::{Holder, Violation};
 use crate::tlb::{Addresses, Context, Entry, PowerScope, Reach, Regime, Says, Scope, Tlb};
 use alloc::collections::BTreeMap;
@@ -59,21 +56,7 @@ impl NestMmu {
             None => *ground.processes.get(&pid)?,
         };
         self.roots.insert(pid, table);
-        let base = if options.pages_64k {
-            Base::Kib64
-        } else {
-            Base::Kib4
-        };
-        Some(Context {
-            regime: Regime::Power,
-            asid: pid,
-            private: false,
-            root: Start {
-                format: Format::Radix(base),
-                level: 0,
-                table,
-            },
-        })
+        Some(Context::of_process(pid, table, options.pages_64k))
     }
 
     /// The address of the entry that is held and was read from here, if what is stored now gives it a right that it lacks.

@@ -1,6 +1,9 @@
 //! What the invalidations of POWER are bound to remove, whoever asks: a CPU, a hypervisor, or a link's registers.
 
-use super::{Entry, Regime, Says};
+use super::{Context, Entry, Regime, Says};
+use crate::memory::Format;
+use crate::memory::radix::Base;
+use crate::memory::walk::Start;
 
 /// What one invalidation is bound to remove. Whatever it may remove beside that stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,23 @@ pub(crate) enum Reach {
 
 /// How many congruence classes a POWER9's TLB has for radix entries (POWER9 User Manual, "TLB"; Linux' `POWER9_TLB_SETS_RADIX`).
 pub(crate) const SETS: u64 = 128;
+
+impl Context {
+    /// The radix tree of a process.
+    pub(crate) const fn of_process(pid: u32, root: u64, pages_64k: bool) -> Self {
+        let base = if pages_64k { Base::Kib64 } else { Base::Kib4 };
+        Self {
+            regime: Regime::Power,
+            asid: pid,
+            private: false,
+            root: Start {
+                format: Format::Radix(base),
+                level: 0,
+                table: root,
+            },
+        }
+    }
+}
 
 impl PowerScope {
     pub(crate) fn covers(&self, entry: &Entry) -> bool {

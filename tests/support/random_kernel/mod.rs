@@ -1,6 +1,10 @@
 //! A kernel on a modelled machine of any architecture, which does what it is told and keeps the books against which the machine is
 //! judged.
-#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of it"
+)]
 
 mod kernel;
 mod op;

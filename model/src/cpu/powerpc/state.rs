@@ -2,9 +2,6 @@
 
 use super::flight::Flight;
 use super::store_queue::StoreQueue;
-use crate::memory::Format;
-use crate::memory::radix::Base;
-use crate::memory::walk::Start;
 use crate::tlb::{Addresses, Context, Entry, PowerScope, Regime, Scope, Tlb};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -123,21 +120,7 @@ impl State {
             3 => (0, kernel_root),
             _ => return None,
         };
-        let base = if self.features.pages_64k {
-            Base::Kib64
-        } else {
-            Base::Kib4
-        };
-        root.map(|table| Context {
-            regime: Regime::Power,
-            asid: pid,
-            private: false,
-            root: Start {
-                format: Format::Radix(base),
-                level: 0,
-                table,
-            },
-        })
+        root.map(|root| Context::of_process(pid, root, self.features.pages_64k))
     }
 
     /// A walk for the process reads its process-table entry.
