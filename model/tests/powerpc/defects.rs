@@ -37,6 +37,11 @@ fn the_erat_keeps_its_entry_unless_ptesync_and_pid_0_follow() {
         rig.on.ptesync();
         rig.on.tlbie_ric0_prs1(VA, RS);
     }));
+    // Of another page.
+    assert!(erat_keeps_after(|rig| {
+        rig.on.ptesync();
+        rig.on.tlbie_ric0_prs1(NEXT, 0);
+    }));
     for operand in [VA, BY_PID] {
         assert!(!erat_keeps_after(|rig| {
             rig.on.ptesync();

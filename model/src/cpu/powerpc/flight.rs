@@ -42,10 +42,12 @@ pub(super) struct Beside {
 }
 
 impl Flight {
-    /// A later TLBIE is the second half of a workaround: of PID 0 for the ERAT, of the same PID for the store queues.
+    /// A later TLBIE is the second half of a workaround: of PID 0, everything or the same page, for the ERAT; of the same PID for the store
+    /// queues, whatever its address (as Linux has them: it repeats the last page of a range).
     fn followed_by(&mut self, scope: &PowerScope) {
         if self.settled && self.broadcast {
-            self.clears_erat |= scope.is_about(0);
+            let covers = scope.reach == Reach::Everywhere || scope.reach == self.scope.reach;
+            self.clears_erat |= scope.is_about(0) && covers;
             self.drains_queues |= scope.pid.is_none() || scope.pid == self.scope.pid;
         }
     }
