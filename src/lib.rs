@@ -67,6 +67,7 @@ pub mod address;
 pub mod arch;
 mod attachment;
 pub mod batch;
+pub mod change;
 pub mod cost;
 pub mod cpu_set;
 pub mod deadline;

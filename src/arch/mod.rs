@@ -3,6 +3,7 @@
 //! [`Arch`] is the one trait they share. All of them compile on every host; only the asm is `cfg(target_arch)`.
 
 use crate::address::{FlushRange, PageRange, PageSize, RangeError};
+use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
 use crate::flush::{Depth, Flush};
@@ -233,6 +234,11 @@ pub unsafe trait Arch: Sync {
     /// Whether a page fault drops the entry that caused it, so that a spurious fault needs no invalidation.
     fn faults_drop_entries(&self) -> bool {
         false
+    }
+
+    /// What a change of page tables asks for on this machine. A pure function, for any context.
+    fn decide(&self, reason: Reason) -> Decision {
+        Decision::on_any_machine(reason)
     }
 
     /// How another CPU stands to a space, asked after the generation was raised: whoever is `Elsewhere` or `Lazy` here reads a

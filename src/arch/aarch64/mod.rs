@@ -8,6 +8,7 @@
 //! of [`Instructions`] in tests.
 
 mod asid;
+pub mod change;
 mod config;
 mod errata;
 mod features;

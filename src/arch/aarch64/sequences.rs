@@ -3,11 +3,12 @@
 use super::features::Identity;
 use super::instructions::Instructions;
 use super::issue::{Form, count};
-use super::{Aarch64, AsidSlot, operand};
+use super::{Aarch64, AsidSlot, change, operand};
 use crate::address::{PageRange, RangeError};
 use crate::arch::{
     Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Reach, Unproven,
 };
+use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 
@@ -36,6 +37,11 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 
     fn delivery(&self, _: Option<HardwareId>) -> Delivery {
         Delivery::Broadcast
+    }
+
+    /// As for CPUs without FEAT_BBM: one that has its level 2 may raise TLB conflict aborts, which the kernel must be ready for.
+    fn decide(&self, reason: Reason) -> Decision {
+        change::decide(reason, 0)
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {

@@ -19,6 +19,7 @@
 //! Kernel mappings are those of quadrant 3, under PID 0. Pages have the base size of the tables, 2 MiB or 1 GiB; a flush that promises the
 //! leaf size invalidates each page once, one that does not, once for every size.
 
+pub mod change;
 mod completion;
 mod config;
 mod errata;

@@ -5,12 +5,13 @@ use super::config::Privilege;
 use super::instructions::Instructions;
 use super::issue::count;
 use super::plan::Plan;
-use super::{PidSlot, PowerPc, pid};
+use super::{PidSlot, PowerPc, change, pid};
 use crate::address::{PageRange, PageSize, RangeError};
 use crate::arch::{
     Arch, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Presence, Reach,
     Unproven,
 };
+use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
 use crate::flush::{Depth, Flush};
@@ -42,6 +43,10 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
     /// ISA 3.1B, Book III 6.10.1.2: after an access fault the entry is fetched again.
     fn faults_drop_entries(&self) -> bool {
         true
+    }
+
+    fn decide(&self, reason: Reason) -> Decision {
+        change::decide(reason)
     }
 
     fn presence(&self, cpu: CpuId, space: SpaceId, _: HardwareId) -> Presence {

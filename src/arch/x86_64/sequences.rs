@@ -7,12 +7,13 @@ use super::operand::invlpgb::Invlpgb;
 use super::operand::invpcid::Invpcid;
 use super::registers::Cr4;
 use super::space_pcid::{is_settled, shared};
-use super::{SpacePcid, X86_64};
+use super::{SpacePcid, X86_64, change};
 use crate::address::{PageRange, RangeError};
 use crate::arch::{
     Arch, Change, Delivery, Entries, Half, HardwareId, IdError, Issued, JoinError, Presence, Reach,
     Unproven,
 };
+use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
 use crate::flush::Flush;
@@ -54,6 +55,10 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for X86_64<I, WORDS> {
     /// Intel SDM Vol 3A 4.10.4.1: a fault drops the entries that it was caused by. AMD APM Vol 2 5.5.2: the walker looks again before it faults.
     fn faults_drop_entries(&self) -> bool {
         true
+    }
+
+    fn decide(&self, reason: Reason) -> Decision {
+        change::decide(reason)
     }
 
     fn presence(&self, cpu: CpuId, space: SpaceId, id: HardwareId) -> Presence {
