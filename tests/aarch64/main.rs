@@ -9,6 +9,7 @@
 mod common;
 
 mod activation;
+mod change;
 mod coverage;
 mod errata;
 mod features;

@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod batch;
+mod change;
 mod common;
 mod defects;
 mod hypervisor;
