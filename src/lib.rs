@@ -21,8 +21,10 @@
 //! | x86-64 with page-table isolation leaves for user mode | [`user_cr3_on_exit`](arch::x86_64::X86_64::user_cr3_on_exit) |
 //! | one operation unmaps pages and frees tables; pages of many spaces are reclaimed | [`Gather`](batch::Gather), [`Reclaim`](batch::Reclaim) |
 //! | an entry is found missing where a batch may not have been flushed | [`flush_pending`](shootdown::Shootdown::flush_pending) |
+//! | page tables change, and the question is what that asks for | [`change`]: from a named reason, or from the old and the new entry |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |
 //! | rights were widened, nothing else | [`upgrade`](shootdown::Shootdown::upgrade), or [`flush_upgrade`](shootdown::Shootdown::flush_upgrade) after the store |
+//! | old and new entry must never be live at once | [`replace`](shootdown::Shootdown::replace), which makes both stores visible |
 //! | a write fault finds the entry writable | [`fix_spurious_fault`](shootdown::Shootdown::fix_spurious_fault) |
 //! | kernel mappings, kernel tables | [`flush_kernel_range`](shootdown::Shootdown::flush_kernel_range), [`flush_kernel_tables`](shootdown::Shootdown::flush_kernel_tables) |
 //! | an IOMMU is found, a device appears behind it | the driver: [`smmuv3`](iommu::smmuv3), [`vtd`](iommu::vtd), [`amd`](iommu::amd), [`ocxl`](iommu::ocxl) |

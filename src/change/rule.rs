@@ -4,7 +4,7 @@
 //!
 //! * An upgrade tells secondary TLBs. On x86-64 and POWER, Linux' fault-time upgrade tells nobody, nor does POWER's mprotect.
 //! * Every flush tells secondary TLBs. POWER's page-sized flushes (copy on write, migration, cleaning) and its collapse do not.
-//! * An unshared table drops walk caches. Linux on AArch64 kept them until 2026, on x86-64 only the range is flushed.
+//! * An unshared table drops walk caches. Linux kept them on AArch64 until 2026, and skips lazy CPUs on x86-64.
 //! * Freed kernel tables tell IOMMUs that walk a root which both halves share. Linux did not on x86-64 until 6.19.
 //!
 //! Where it asks for less: a split, moved entries and device migration change leaf entries alone, and keep walk caches.

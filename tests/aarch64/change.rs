@@ -5,9 +5,12 @@
 //! `pgattr_change_is_safe` for one store (AP\[2\], DBM, PXN and nG from clear to set alone), `__pte_flags_need_flush` for no flush (58:55, and
 //! there also 63, which is FEAT_MEC's by now and stricter here).
 
+use crate::common::full;
+use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::arch::aarch64::change::Level::{self, Directory, PageTable};
 use tlb_shootdown::arch::aarch64::change::Needed::{self, Change, Nothing, Replace, Upgrade};
-use tlb_shootdown::arch::aarch64::change::needed;
+use tlb_shootdown::arch::aarch64::change::{decide, needed};
+use tlb_shootdown::change::Reason;
 
 const VALID: u64 = 1;
 const TABLE_OR_PAGE: u64 = 2;
@@ -192,4 +195,13 @@ fn promise_09_mixed_changes() {
     let group = PAGE | CONTIGUOUS;
     assert_eq!(needed(group, PAGE ^ 0x1000, PageTable, 2), Replace);
     assert_eq!(needed(group, writable, PageTable, 2), Change);
+}
+
+/// The engine of this architecture is asked for what is right although nobody handles TLB conflict aborts.
+#[test]
+fn promise_08_the_architecture_decides() {
+    let machine = full();
+    for reason in Reason::ALL {
+        assert_eq!(machine.decide(reason), decide(reason, 0), "{reason:?}");
+    }
 }

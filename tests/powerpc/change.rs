@@ -6,9 +6,12 @@
 //! `R_PDE_NLB` 0x0fffffffffffff00), and Linux: `pte_needs_flush` of `asm/book3s/64/tlbflush.h` for what needs a flush (which also flushes
 //! for software bits, and not for a large page's R), `set_ptes` for one store: it warns where the old entry is valid.
 
+use crate::common::World;
+use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::arch::powerpc::change::Level::{self, Directory, PageTable};
 use tlb_shootdown::arch::powerpc::change::Needed::{self, Change, Nothing, Replace, Upgrade};
-use tlb_shootdown::arch::powerpc::change::needed;
+use tlb_shootdown::arch::powerpc::change::{decide, needed};
+use tlb_shootdown::change::Reason;
 
 const V: u64 = 0x8000_0000_0000_0000;
 const L: u64 = 0x4000_0000_0000_0000;
@@ -141,8 +144,21 @@ fn promise_09_mixed_changes() {
     assert_eq!(needed(PAGE, (PAGE | WRITE) & !READ, PageTable), Change);
     assert_eq!(needed(PAGE | C, PAGE | WRITE, PageTable), Change);
     // Copied on write.
-    assert_eq!(needed(PAGE, PAGE + 0x1_0000 | WRITE, PageTable), Replace);
+    assert_eq!(needed(PAGE, (PAGE + 0x1_0000) | WRITE, PageTable), Replace);
     // Young no more, and writable.
     assert_eq!(needed(PAGE, (PAGE | WRITE) & !R, PageTable), Upgrade);
     assert_eq!(needed(PAGE, (PAGE | WRITE) & !R, Directory), Change);
+}
+
+/// What the engine of this architecture is asked for.
+#[test]
+fn promise_08_the_architecture_decides() {
+    let world = World::power10(1);
+    for reason in Reason::ALL {
+        assert_eq!(
+            world.engine.arch().decide(reason),
+            decide(reason),
+            "{reason:?}"
+        );
+    }
 }

@@ -4,9 +4,12 @@
 //! second source. Where the two differ the stricter one holds: R/W and XD that are only widened are upgrades here (4.10.4.3: a
 //! spurious fault at most) and flushes there.
 
+use crate::common::one;
+use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::arch::x86_64::change::Level::{self, Directory, PageTable};
 use tlb_shootdown::arch::x86_64::change::Needed::{self, Change, Nothing, Replace, Upgrade};
-use tlb_shootdown::arch::x86_64::change::needed;
+use tlb_shootdown::arch::x86_64::change::{decide, needed};
+use tlb_shootdown::change::Reason;
 
 const P: u64 = 1;
 const RW: u64 = 2;
@@ -161,4 +164,17 @@ fn promise_09_mixed_changes() {
         Change
     );
     assert_eq!(needed(0x1000 | P | RW, 0, PageTable), Change);
+}
+
+/// What the engine of this architecture is asked for.
+#[test]
+fn promise_08_the_architecture_decides() {
+    let world = one();
+    for reason in Reason::ALL {
+        assert_eq!(
+            world.engine.arch().decide(reason),
+            decide(reason),
+            "{reason:?}"
+        );
+    }
 }

@@ -6,6 +6,8 @@
 //!
 //! [`Aarch64`] is the [`Arch`](crate::arch::Arch) of this family. It runs on `instructions::Asm` in a kernel, and on any other implementor
 //! of [`Instructions`] in tests.
+//!
+//! What a change of page tables needs, and which changes go through an invalid entry, is in [`change`].
 
 mod asid;
 pub mod change;

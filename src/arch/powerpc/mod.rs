@@ -15,6 +15,7 @@
 //! 3. A kernel thread that goes on under a process's PID is announced by `enter_lazy`; `Platform::leave_borrowed_root` loads PID 0.
 //! 4. Before a space is retired its entry in the process table is cleared: the flush drops what CPUs have cached of it.
 //! 5. A permission is widened with [`upgrade`](crate::shootdown::Shootdown::upgrade), which knows when the entry must be invalid in between.
+//! 6. [`change::decide`] tells from a reason, [`change::needed`] from the old and the new entry, what any other change needs.
 //!
 //! Kernel mappings are those of quadrant 3, under PID 0. Pages have the base size of the tables, 2 MiB or 1 GiB; a flush that promises the
 //! leaf size invalidates each page once, one that does not, once for every size.

@@ -14,7 +14,8 @@
 //! 3. A kernel thread that borrows a root is announced by `enter_lazy`. `Platform::leave_borrowed_root` loads the kernel's own root
 //!    under PCID 0, with bit 63 clear.
 //! 4. With KPTI the exit to a process loads its own root with [`user_cr3_on_exit`](X86_64::user_cr3_on_exit), interrupts off.
-//! 5. [`change::needed`] tells from the old entry and the new one which flush a change needs, if any.
+//! 5. [`change::needed`] tells from the old entry and the new one which flush a change needs, if any, and [`change::decide`] from the
+//!    reason.
 //!
 //! ```
 //! use tlb_shootdown::address::PhysAddr;
