@@ -6,6 +6,7 @@
 
 mod attach;
 mod detach;
+pub mod interval;
 
 use crate::secondary::SecondaryTlb;
 use crate::space::SpaceId;
