@@ -6,6 +6,7 @@
 mod amd;
 mod attachment;
 mod engine;
+mod intervals;
 mod mailbox;
 mod power;
 mod power_world;
