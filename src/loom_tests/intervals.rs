@@ -144,7 +144,7 @@ fn loom_promise_03_what_read_retry_lets_pass_is_not_stale() {
 /// Another invalidation of the range runs at the same time, and its end lets nobody in too early.
 #[test]
 fn loom_promise_03_two_invalidations_and_a_reader() {
-    explore(None, || {
+    explore(Some(3), || {
         let world = World::new();
         let subscription = world.subscribe();
         let reader = spawn(&world, move |world| {
