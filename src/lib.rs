@@ -29,6 +29,7 @@
 //! | kernel mappings, kernel tables | [`flush_kernel_range`](shootdown::Shootdown::flush_kernel_range), [`flush_kernel_tables`](shootdown::Shootdown::flush_kernel_tables) |
 //! | an IOMMU is found, a device appears behind it | the driver: [`smmuv3`](iommu::smmuv3), [`vtd`](iommu::vtd), [`amd`](iommu::amd), [`ocxl`](iommu::ocxl) |
 //! | a device shares, no longer shares a process's tables | [`attach`](shootdown::Shootdown::attach), [`detach`](shootdown::Shootdown::detach) |
+//! | a device with a table of its own copies from a process's | [`Intervals`](notifier::interval::Intervals): it subscribes to ranges, and changes of them begin and end there |
 //! | the shootdown interrupt; spin loops with interrupts off; the NMI | [`on_ipi`](shootdown::Shootdown::on_ipi); [`poll`](shootdown::Shootdown::poll); [`on_nmi`](shootdown::Shootdown::on_nmi) |
 //!
 //! The README has a worked example, which is compiled and run with the tests.

@@ -3,6 +3,8 @@
 //! An attached [`SecondaryTlb`] is told by the engine itself of every flush of the space, so that no caller can forget it.
 //! Kernel mappings are not told; freed kernel *tables* go to the instances registered with
 //! [`Shootdown::register_instance`].
+//!
+//! Users of memory that keep tables of their own subscribe to ranges of it instead: [`interval`].
 
 mod attach;
 mod detach;

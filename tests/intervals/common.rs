@@ -3,7 +3,7 @@
 use crate::support::Machine;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::task::Poll;
 use tlb_shootdown::address::{FlushRange, PageRange, PageSize, VirtAddr};
 use tlb_shootdown::lock::RingLock;
@@ -24,7 +24,8 @@ pub(crate) struct Lock(Arc<Mutex<()>>);
 impl Lock {
     #[track_caller]
     fn assert_open(&self) {
-        assert!(self.0.try_lock().is_ok(), "the lock is held during a call");
+        let open = !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock));
+        assert!(open, "the lock is held during a call");
     }
 }
 

@@ -121,6 +121,11 @@ fn promise_03_a_read_does_not_survive_its_subscription() {
     assert_eq!(world.intervals.unsubscribe(old), Ok(Removal::Done));
     let (_, new) = world.subscribe(2, 30, 39);
     assert!(!device.fill(read, (1, 10), 7), "idle in between");
+    assert_eq!(world.intervals.unsubscribe(old), Err(NotSubscribed));
+    assert_eq!(
+        world.intervals.read_begin(old),
+        Err(ReadError::NotSubscribed)
+    );
     let read = world.read(new);
     let quiet = world.quiet(30, 30);
     assert!(matches!(

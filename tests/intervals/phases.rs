@@ -127,6 +127,24 @@ fn promise_05_a_mark_that_is_recorded_late_does_not_replace_a_newer_one() {
     drop((outer, inner));
 }
 
+/// Another CPU starts while this one hears that its own mark is reached: that one's is still owed.
+#[test]
+fn promise_05_a_mark_that_is_reached_does_not_take_a_newer_one_with_it() {
+    let world = World::new();
+    let (device, _) = world.subscribe(1, 10, 19);
+    device.rest(Rest::After(0));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    device.within(Call::Poll(1), move || {
+        device.rest(Rest::Never);
+        sender.send(world.begin(19, 19)).unwrap();
+    });
+    let first = world.begin(10, 10).wait(&mut || false).unwrap();
+    let second = receiver.recv().unwrap().wait(&mut || false).unwrap_err();
+    assert_eq!(second.error.key, AttachKey(1));
+    assert_eq!(device.polled(), [1, 2]);
+    drop((first, second));
+}
+
 /// While subscribers are told the end nobody reads yet, and when the waiters are woken they may.
 #[test]
 fn promise_03_reads_begin_after_everybody_was_told_the_end() {
