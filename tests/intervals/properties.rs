@@ -201,7 +201,7 @@ impl Test {
         concerned.sort_by_key(|member| member.span.0);
         let mut calls = Vec::new();
         let refuses = |member: &&mut Member| member.sleeps && !may_sleep;
-        let refused = concerned.iter().position(|member| refuses(&member));
+        let refused = concerned.iter().position(|member| refuses(member));
         let called = refused.map_or(concerned.len(), |at| at + 1);
         calls.extend(concerned.iter().take(called).map(|m| Call::Start(m.key)));
         let ended = refused.unwrap_or(0);
