@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Engine, Event, FakeTlb, Machine, Op, Space, leaf, pages};
 use std::sync::atomic::Ordering;
-use tlb_shootdown::address::FlushRange;
+use tlb_shootdown::address::{FlushRange, PageSize};
 use tlb_shootdown::arch::{Presence, Reach};
 use tlb_shootdown::batch::{AddError, Reclaim};
 use tlb_shootdown::error::{FlushError, Refused};
@@ -263,7 +263,8 @@ fn promise_11_walk_caches_are_flushed_for_what_needs_it() {
     let _attached = engine.attach(spaces[0], iommu, AttachKey(1)).unwrap();
     let mut batch = Batch::new(engine);
     batch.add(spaces[0], leaf(7)).unwrap();
-    batch.add(spaces[0], Flush::pages(pages(8, 8))).unwrap();
+    let table = Flush::pages(pages(8, 8)).leaf_size(PageSize::KIB_4);
+    batch.add(spaces[0], table).unwrap();
     batch.flush().unwrap();
     let depths: Vec<_> = iommu
         .queued()

@@ -120,7 +120,7 @@ fn promise_05_a_mark_that_is_recorded_late_does_not_replace_a_newer_one() {
         sender.send(world.begin(19, 19)).unwrap();
     });
     let outer = world.begin(10, 10);
-    let inner = receiver.recv().unwrap();
+    let inner = receiver.try_recv().unwrap();
     let outer = outer.wait(&mut || false).unwrap_err();
     assert_eq!(outer.error.key, AttachKey(1));
     assert_eq!(device.polled(), [2], "the newer one covers both");
@@ -139,7 +139,11 @@ fn promise_05_a_mark_that_is_reached_does_not_take_a_newer_one_with_it() {
         sender.send(world.begin(19, 19)).unwrap();
     });
     let first = world.begin(10, 10).wait(&mut || false).unwrap();
-    let second = receiver.recv().unwrap().wait(&mut || false).unwrap_err();
+    let second = receiver
+        .try_recv()
+        .unwrap()
+        .wait(&mut || false)
+        .unwrap_err();
     assert_eq!(second.error.key, AttachKey(1));
     assert_eq!(device.polled(), [1, 2]);
     drop((first, second));

@@ -200,7 +200,7 @@ impl Test {
             .collect();
         concerned.sort_by_key(|member| member.span.0);
         let mut calls = Vec::new();
-        let refuses = |member: &&mut Member| member.sleeps && !may_sleep;
+        let refuses = |member: &Member| member.sleeps && !may_sleep;
         let refused = concerned.iter().position(|member| refuses(member));
         let called = refused.map_or(concerned.len(), |at| at + 1);
         calls.extend(concerned.iter().take(called).map(|m| Call::Start(m.key)));

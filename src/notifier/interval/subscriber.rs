@@ -13,8 +13,8 @@ pub enum OwnsTables {}
 /// Says by which of the two ways a user of a process's memory is told of changes. A type has one kind, so one that claims
 /// both does not compile.
 ///
-/// Told in both ways, a device would drop in its `start` what the flush expects it to walk anew, or take the end of
-/// a change for the flush that it still owes (Linux refuses such a registration with `-EINVAL` since 6.6).
+/// The two have opposite duties: one may walk the page table at any time and is told after the change, the other must have let go
+/// before it. Linux refuses a registration with both sets of callbacks by `-EINVAL` (`__mmu_notifier_register`, since 6.6).
 ///
 /// Every [`SecondaryTlb`] has its kind already. Others declare theirs:
 ///
