@@ -187,7 +187,9 @@ where
     /// # Context
     /// As for [`Reclaim::flush`].
     pub fn flush(&mut self) -> Result<Cost, FlushError<WORDS>> {
-        self.batch.flush()
+        let cost = self.batch.flush()?;
+        self.early += cost;
+        Ok(cost)
     }
 
     /// Flushes what was gathered, releases the memory and ends the gather. The cost is that of all its flushes.

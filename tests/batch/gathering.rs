@@ -103,6 +103,29 @@ fn promise_11_sizes_are_not_mixed() {
     assert_eq!(sizes, [Some(SIZE), Some(PageSize::MIB_2)]);
 }
 
+/// An operation that lets go of its lock flushes in between; the cost at the end is that of both flushes.
+#[test]
+fn promise_04_flush_in_between_frees_and_goes_on() {
+    let (machine, engine, space) = machine(true);
+    let sink = Sink::new();
+    let mut gather = Gather::new(engine, space, Frames::inline::<4>(sink)).unwrap();
+    let mut unmap = |n, expected: &[u64]| {
+        machine.unmap(space, n);
+        gather.unmap(page(n), SIZE, frame(n)).unwrap();
+        assert!(stale(machine, space, n));
+        let cost = match expected {
+            [_] => gather.flush(),
+            _ => gather.finish(),
+        };
+        let freed: Vec<_> = (0..16).filter(|&n| !stale(machine, space, n)).collect();
+        assert_eq!(freed, expected);
+        assert_eq!(sink.released(), (expected.len(), 0));
+        cost.unwrap().store_barriers
+    };
+    assert_eq!(unmap(2, &[2]), 1);
+    assert_eq!(unmap(3, &[2, 3]), 2);
+}
+
 /// The storage is full: what it holds is flushed early, and the operation goes on.
 #[test]
 fn promise_05_full_storage_flushes_early_and_loses_nothing() {

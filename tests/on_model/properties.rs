@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 use tlb_shootdown::address::{PageRange, PageSize, PhysAddr, VirtAddr};
+use tlb_shootdown::batch::{AddError, Gather, Reclaim};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::iommu::smmuv3::Completion;
@@ -24,6 +25,8 @@ const BASE: u64 = 0x4000_0000;
 const SPACES: usize = 2;
 const CPUS: usize = 3;
 const STREAM: u32 = 3;
+/// Of a batch: fewer than there may be changes, so that those of one space are merged upward, and batches fill up.
+const PLACES: usize = 6;
 
 /// What the kernel does next. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -53,6 +56,15 @@ enum Op {
     Flush {
         space: usize,
         how: How,
+    },
+    /// What is pending in both spaces is flushed in one batch.
+    Reclaim {
+        how: How,
+    },
+    /// Pages are unmapped into a gather.
+    Gather {
+        space: usize,
+        pages: [u64; 5],
     },
     Touch {
         space: usize,
@@ -105,7 +117,10 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(space, page, writable)| Op::Protect { space, page, writable }),
         1 => (space.clone(), 0..2_u64).prop_map(|(space, half)| Op::UnmapTable { space, half }),
         3 => space.clone().prop_map(|space| Op::Touch { space }),
-        4 => (space.clone(), how).prop_map(|(space, how)| Op::Flush { space, how }),
+        4 => (space.clone(), how.clone()).prop_map(|(space, how)| Op::Flush { space, how }),
+        2 => how.prop_map(|how| Op::Reclaim { how }),
+        2 => (space.clone(), prop::array::uniform5(page.clone()))
+            .prop_map(|(space, pages)| Op::Gather { space, pages }),
         5 => (cpu.clone(), page.clone()).prop_map(|(cpu, page)| Op::CpuRead { cpu, page }),
         5 => (cpu, page.clone()).prop_map(|(cpu, page)| Op::CpuWrite { cpu, page }),
         5 => (space.clone(), page.clone())
@@ -182,6 +197,18 @@ struct Run {
     tables: Vec<u64>,
 }
 
+impl Run {
+    fn take_items(&mut self) -> Vec<Item> {
+        let size = PageSize::KIB_4;
+        let frames = self.frames.drain(..).map(PhysAddr::new);
+        let frames = frames.map(|base| Item::Frame { base, size });
+        let tables = self.tables.drain(..).map(PhysAddr::new);
+        frames
+            .chain(tables.map(|base| Item::Table { base }))
+            .collect()
+    }
+}
+
 struct Kernel {
     rig: Rig,
     runs: Vec<Run>,
@@ -251,6 +278,8 @@ impl Kernel {
             } => self.protect(space, page, writable),
             Op::UnmapTable { space, half } => self.unmap_table(space, half),
             Op::Flush { space, how } => self.flush(space, how),
+            Op::Reclaim { how } => self.reclaim(how),
+            Op::Gather { space, pages } => self.gather(space, pages),
             Op::Touch { space } => self.touch(space),
             Op::CpuRead { cpu, page } => self.cpu_access(cpu, page, false),
             Op::CpuWrite { cpu, page } => self.cpu_access(cpu, page, true),
@@ -328,28 +357,102 @@ impl Kernel {
     }
 
     fn flush(&mut self, space: usize, how: How) {
+        let (flushes, items) = self.pending(space, how);
+        let Some((last, first)) = flushes.split_last() else {
+            return;
+        };
+        for &flush in first {
+            self.flush_holding_nothing(space, flush);
+        }
+        self.flush_and_free(space, *last, &items);
+    }
+
+    /// What has to be flushed, and what is free after it. Upgrades are over with on return.
+    fn pending(&mut self, space: usize, how: How) -> (Vec<Flush>, Vec<Item>) {
         let run = &mut self.runs[space];
         let upgraded = core::mem::take(&mut run.upgraded);
         let changed = core::mem::take(&mut run.changed);
         let deep = !run.tables.is_empty();
-        let spans = match how {
+        let items = run.take_items();
+        for page in upgraded {
+            self.flush_upgrade(space, page);
+        }
+        let flushes = match how {
             How::Space if !changed.is_empty() => vec![Flush::all()],
             How::Each if !deep => changed.iter().map(|&page| exactly(page)).collect(),
             How::Loose => hull(&changed).map(Flush::pages).into_iter().collect(),
             _ if deep => hull(&changed).map(Flush::pages).into_iter().collect(),
             _ => hull(&changed).map(tight).into_iter().collect::<Vec<_>>(),
         };
-        for page in upgraded {
-            self.flush_upgrade(space, page);
+        (flushes, items)
+    }
+
+    fn reclaim(&mut self, how: How) {
+        let pending: Vec<_> = (0..SPACES).map(|space| self.pending(space, how)).collect();
+        self.rig.model.take_counts();
+        let mut cost = Cost::ZERO;
+        let frames = Frames::inline::<256>(&self.sink);
+        let mut batch = Reclaim::<_, 1, PLACES, _>::holding(&self.rig.engine, frames);
+        for (run, (flushes, items)) in self.runs.iter().zip(&pending) {
+            for &flush in flushes {
+                if batch.add(&run.process.space, flush) == Err(AddError::Full) {
+                    cost += batch.flush().unwrap();
+                    batch.add(&run.process.space, flush).unwrap();
+                }
+            }
+            for &item in items {
+                batch.held().push(item).unwrap();
+            }
         }
-        let (last, first) = match spans.split_last() {
-            Some((last, first)) => (*last, first.to_vec()),
-            None => return,
-        };
-        for flush in first {
-            self.flush_holding_nothing(space, flush);
+        self.fill_up();
+        cost += batch.flush().unwrap();
+        drop(batch);
+        self.compare(&cost);
+        for (run, (flushes, _)) in self.runs.iter().zip(&pending) {
+            if !flushes.is_empty() {
+                let root = run.process.tables.root();
+                self.rig.model.returned(root, 0, u64::MAX);
+            }
         }
-        self.flush_and_free(space, last);
+    }
+
+    /// With fewer places than pages, so that it flushes early.
+    fn gather(&mut self, space: usize, pages: [u64; 5]) {
+        self.flush(space, How::Tight);
+        let run = &mut self.runs[space];
+        let pages = pages.iter();
+        let known: Vec<_> = pages
+            .filter_map(|&page| Some((page, run.pages.remove(&page)?.frame)))
+            .collect();
+        self.rig.model.take_counts();
+        let (run, frames) = (&self.runs[space], Frames::inline::<3>(&self.sink));
+        let mut gather = Gather::new(&self.rig.engine, &run.process.space, frames).unwrap();
+        for &(page, frame) in &known {
+            let va = address(page);
+            run.process.tables.unmap(0, va);
+            let (va, frame) = (VirtAddr::new(va), PhysAddr::new(frame));
+            gather.unmap(va, PageSize::KIB_4, Some(frame)).unwrap();
+        }
+        self.fill_up();
+        let cost = gather.finish().unwrap();
+        drop(gather);
+        self.compare(&cost);
+        if !known.is_empty() {
+            let root = run.process.tables.root();
+            self.rig.model.returned(root, 0, u64::MAX);
+        }
+    }
+
+    /// CPUs and devices go on using what they have while it is pending.
+    fn fill_up(&self) {
+        for (space, run) in self.runs.iter().enumerate() {
+            for va in (0..PAGES).map(address) {
+                let _ = run.device.read(va);
+                for cpu in (0..CPUS).filter(|&cpu| self.running[cpu] == Some(space)) {
+                    let _ = self.rig.cpu(cpu).read(va);
+                }
+            }
+        }
     }
 
     fn flush_upgrade(&mut self, space: usize, page: u64) {
@@ -374,20 +477,9 @@ impl Kernel {
     }
 
     /// The last of a round: what the changes took out of use goes with its ticket.
-    fn flush_and_free(&mut self, space: usize, flush: Flush) {
-        let run = &mut self.runs[space];
-        let mut items = Vec::new();
-        for base in run.frames.drain(..).map(PhysAddr::new) {
-            let size = PageSize::KIB_4;
-            items.push(Item::Frame { base, size });
-        }
-        let tables = run.tables.drain(..).map(PhysAddr::new);
-        items.extend(tables.map(|base| Item::Table { base }));
-        let mut storage = [Item::Table {
-            base: PhysAddr::new(0),
-        }; 256];
-        let mut frames = Frames::in_storage(&self.sink, &mut storage);
-        for item in items {
+    fn flush_and_free(&mut self, space: usize, flush: Flush, items: &[Item]) {
+        let mut frames = Frames::inline::<256>(&self.sink);
+        for &item in items {
             frames.push(item).unwrap();
         }
         self.rig.model.take_counts();

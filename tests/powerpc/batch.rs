@@ -83,7 +83,7 @@ fn promise_04_batch_that_nobody_vouches_for_stays() {
     assert!((0..100).any(|_| batch.flush().is_ok()));
 }
 
-/// The defects cost two barriers and one invalidation for the batch, and one repetition for each space: a thread may filter
+/// The defects cost two barriers and one invalidation for the batch, and one repetition for each change: a thread may filter
 /// what names another PID.
 #[test]
 fn promise_03_defects_cost_two_barriers_for_the_batch() {

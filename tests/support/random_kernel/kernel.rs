@@ -17,15 +17,15 @@ pub(crate) const CPUS: usize = 4;
 
 /// A page as the kernel has it in its books.
 #[derive(Clone, Copy, Debug)]
-struct Page {
-    frame: u64,
+pub(super) struct Page {
+    pub(super) frame: u64,
     writable: bool,
 }
 
 /// What is known of one half.
 #[derive(Default)]
-struct Book {
-    pages: BTreeMap<u64, Page>,
+pub(super) struct Book {
+    pub(super) pages: BTreeMap<u64, Page>,
     /// Changed and not flushed; what may be freed after the flush.
     changed: BTreeSet<u64>,
     upgraded: BTreeSet<u64>,
@@ -44,13 +44,13 @@ pub(crate) enum Does {
 
 pub(crate) struct Kernel<M: Machine> {
     pub(crate) rig: M,
-    processes: Vec<Process<M::Arch>>,
+    pub(super) processes: Vec<Process<M::Arch>>,
     books: Vec<Book>,
     kernel: Book,
     pub(crate) cpus: [Does; CPUS],
-    layout: Layout,
+    pub(super) layout: Layout,
     repairs: bool,
-    sink: Sink,
+    pub(super) sink: Sink,
     stamp: u64,
     last_cost: Cost,
 }
@@ -114,6 +114,8 @@ impl<M: Machine> Kernel<M> {
             Op::UnmapTable { half, table } => self.unmap_table(half, table),
             Op::Flush { half, how } => self.flush(half, how),
             Op::FlushTwice { space, pages, by } => self.flush_twice(space, pages, by),
+            Op::Reclaim { how } => self.reclaim(how),
+            Op::Gather { space, pages, by } => self.gather(space, pages, by),
             Op::Access {
                 cpu,
                 half,
@@ -156,14 +158,14 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn book(&mut self, half: Half) -> &mut Book {
+    pub(super) fn book(&mut self, half: Half) -> &mut Book {
         match half {
             Half::User(space) => &mut self.books[space],
             Half::Kernel => &mut self.kernel,
         }
     }
 
-    fn tables(&self, half: Half) -> Tables {
+    pub(super) fn tables(&self, half: Half) -> Tables {
         match half {
             Half::User(space) => self.processes[space].tables.clone(),
             Half::Kernel => self.rig.kernel_tables().clone(),
@@ -308,7 +310,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// What has to be flushed, and what is free after it. Upgrades are over with on return.
-    fn pending(&mut self, half: Half, how: How) -> (Vec<Flush>, Vec<Item>) {
+    pub(super) fn pending(&mut self, half: Half, how: How) -> (Vec<Flush>, Vec<Item>) {
         let layout = self.layout;
         let book = self.book(half);
         let upgraded = core::mem::take(&mut book.upgraded);
@@ -368,7 +370,7 @@ impl<M: Machine> Kernel<M> {
         self.last_cost = cost;
     }
 
-    fn returned(&self, half: Half) {
+    pub(super) fn returned(&self, half: Half) {
         let root = self.tables(half).root();
         self.rig.model().returned(root, 0, u64::MAX);
     }

@@ -6,6 +6,7 @@
     reason = "each test binary uses a part of it"
 )]
 
+mod batches;
 mod kernel;
 mod op;
 mod pages;

@@ -62,6 +62,16 @@ pub(crate) enum Op<O> {
         pages: [u64; 2],
         by: [usize; 2],
     },
+    /// What is pending in all spaces is flushed in one batch.
+    Reclaim {
+        how: How,
+    },
+    /// Pages are unmapped into a gather, with another one open on the same space from the middle on where two CPUs are named.
+    Gather {
+        space: usize,
+        pages: [u64; 5],
+        by: [usize; 2],
+    },
     Access {
         cpu: usize,
         half: Half,
@@ -136,6 +146,9 @@ pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
         2 => (space, [page.clone(), page], [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
+        3 => how().prop_map(|how| Op::Reclaim { how }),
+        2 => (0..SPACES, prop::array::uniform5(0..pages), [0..CPUS, 0..CPUS])
+            .prop_map(|(space, pages, by)| Op::Gather { space, pages, by }),
     ]
 }
 
