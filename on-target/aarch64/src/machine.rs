@@ -1,10 +1,12 @@
 //! This kernel as a machine that the scenarios are played on.
 
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::batch::{AddError, GatherError};
 use tlb_shootdown::error::{FlushError, Refused, SwitchError};
 use tlb_shootdown::flush;
 use tlb_shootdown_scenarios::{
-    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick,
+    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick, gather,
+    reclaim,
 };
 
 use crate::broken;
@@ -27,6 +29,10 @@ pub enum Broken {
     Refused(Refused),
     /// A shootdown did not complete.
     Flush(FlushError<WORDS>),
+    /// A gather did not complete.
+    Gather(GatherError<WORDS>),
+    /// A batch did not complete.
+    Batch(AddError<WORDS>),
     /// The device or its IOMMU does not work.
     Device(broken::Broken),
 }
@@ -35,6 +41,8 @@ pub enum Broken {
 pub struct Emulated {
     devices: Devices,
     space: Space,
+    /// What the CPUs have run before.
+    neighbour: Space,
 }
 
 impl Emulated {
@@ -47,6 +55,7 @@ impl Emulated {
         Ok(Self {
             devices: Devices::new().map_err(Broken::Device)?,
             space: ENGINE.new_space(),
+            neighbour: ENGINE.new_space(),
         })
     }
 
@@ -71,12 +80,15 @@ impl Emulated {
         for cpu in [0, OTHER] {
             cpus::run_on(cpu, process::install_empty);
         }
-        let retired = ENGINE.retire(&self.space).map_err(Broken::Refused)?;
-        retired
-            .wait()
-            .map_err(|unfinished| Broken::Flush(FlushError::Incomplete(unfinished.error)))?;
+        for space in [&self.space, &self.neighbour] {
+            let retired = ENGINE.retire(space).map_err(Broken::Refused)?;
+            retired
+                .wait()
+                .map_err(|unfinished| Broken::Flush(FlushError::Incomplete(unfinished.error)))?;
+        }
         TABLE.clear();
         self.space = ENGINE.new_space();
+        self.neighbour = ENGINE.new_space();
         Ok(())
     }
 
@@ -98,16 +110,13 @@ impl Emulated {
         self.devices.detach(&self.space).map_err(Broken::Device)
     }
 
-    /// Lets `cpu` run the space.
+    /// Lets `cpu` run the space, behind its neighbour.
     ///
     /// # Errors
     /// [`Broken::Switch`].
     pub fn run_on(&self, cpu: usize) -> Result<(), Broken> {
-        // SAFETY: a static table, from which CPUs are taken before it is used anew.
-        cpus::run_on(cpu, || unsafe {
-            platform::run_space(&self.space, TABLE.root())
-        })
-        .map_err(Broken::Switch)
+        switch(cpu, &self.neighbour)?;
+        switch(cpu, &self.space)
     }
 }
 
@@ -179,9 +188,23 @@ impl Machine for Emulated {
                 ENGINE.flush(space, flush::Flush::pages(pages(first, count)).leaf_only())
             }
             Flush::Space => ENGINE.flush_space(space),
+            Flush::Gather(gathered) => {
+                let pages = gathered.iter().copied().map(virt);
+                return gather(&ENGINE, space, pages).map_err(Broken::Gather);
+            }
+            Flush::Reclaim(taken) => {
+                let pages = taken.iter().copied().map(virt);
+                return reclaim(&ENGINE, [space, &self.neighbour], pages).map_err(Broken::Batch);
+            }
         };
         cost.map(Cost::from).map_err(Broken::Flush)
     }
+}
+
+fn switch(cpu: usize, space: &Space) -> Result<(), Broken> {
+    // SAFETY: a static table, from which CPUs are taken before it is used anew.
+    cpus::run_on(cpu, || unsafe { platform::run_space(space, TABLE.root()) })
+        .map_err(Broken::Switch)
 }
 
 fn virt(page: Page) -> VirtAddr {

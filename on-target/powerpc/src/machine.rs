@@ -2,10 +2,12 @@
 
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::powerpc::Isa;
+use tlb_shootdown::batch::{AddError, GatherError};
 use tlb_shootdown::error::{FlushError, SwitchError};
 use tlb_shootdown::flush;
 use tlb_shootdown_scenarios::{
-    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick,
+    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick, gather,
+    reclaim,
 };
 
 use crate::platform::{self, ENGINE, Space, WORDS};
@@ -24,6 +26,10 @@ pub enum Broken {
     Switch(SwitchError),
     /// A shootdown was refused or did not complete.
     Flush(FlushError<WORDS>),
+    /// A gather did not complete.
+    Gather(GatherError<WORDS>),
+    /// A batch did not complete.
+    Batch(AddError<WORDS>),
     /// The machine has no device.
     NoDevice,
 }
@@ -31,6 +37,8 @@ pub enum Broken {
 /// CPU 0 and CPU 1, with one address space at a time.
 pub struct Emulated {
     space: Space,
+    /// What the CPUs have run before.
+    neighbour: Space,
 }
 
 impl Emulated {
@@ -42,6 +50,7 @@ impl Emulated {
         platform::bring_up();
         Ok(Self {
             space: ENGINE.new_space(),
+            neighbour: ENGINE.new_space(),
         })
     }
 
@@ -50,18 +59,18 @@ impl Emulated {
         for cpu in [0, OTHER] {
             cpus::run_on(cpu, platform::run_nothing);
         }
-        platform::retire(&self.space).map_err(Broken::Flush)?;
+        for space in [&self.space, &self.neighbour] {
+            platform::retire(space).map_err(Broken::Flush)?;
+        }
         TABLE.clear();
         self.space = ENGINE.new_space();
+        self.neighbour = ENGINE.new_space();
         Ok(())
     }
 
     fn run_on(&self, cpu: usize) -> Result<(), Broken> {
-        // SAFETY: a static tree, from which CPUs are taken before it is used anew.
-        cpus::run_on(cpu, || unsafe {
-            platform::run_space(&self.space, TABLE.root())
-        })
-        .map_err(Broken::Switch)
+        switch(cpu, &self.neighbour)?;
+        switch(cpu, &self.space)
     }
 }
 
@@ -126,6 +135,14 @@ impl Machine for Emulated {
                 ENGINE.flush(space, pages.leaf_only().leaf_size(PageSize::KIB_4))
             }
             Flush::Space => ENGINE.flush_space(space),
+            Flush::Gather(gathered) => {
+                let pages = gathered.iter().copied().map(virt);
+                return gather(&ENGINE, space, pages).map_err(Broken::Gather);
+            }
+            Flush::Reclaim(taken) => {
+                let pages = taken.iter().copied().map(virt);
+                return reclaim(&ENGINE, [space, &self.neighbour], pages).map_err(Broken::Batch);
+            }
         };
         cost.map(Cost::from).map_err(Broken::Flush)
     }
@@ -138,6 +155,12 @@ fn on(observer: Observer, access: impl FnOnce() -> Access + Send) -> Result<Acce
         Observer::OtherCpu => Ok(cpus::run_on(OTHER, access)),
         Observer::Device => Err(Broken::NoDevice),
     }
+}
+
+fn switch(cpu: usize, space: &Space) -> Result<(), Broken> {
+    // SAFETY: a static tree, from which CPUs are taken before it is used anew.
+    cpus::run_on(cpu, || unsafe { platform::run_space(space, TABLE.root()) })
+        .map_err(Broken::Switch)
 }
 
 fn virt(page: Page) -> VirtAddr {

@@ -10,6 +10,7 @@
 
 mod cell;
 mod cost;
+mod deferred;
 mod driver;
 mod failure;
 mod machine;
@@ -21,6 +22,7 @@ mod yardstick;
 
 pub use cell::{Cell, LINE_PREFIX};
 pub use cost::Cost;
+pub use deferred::{gather, reclaim};
 pub use driver::{MAX_TRIES, run};
 pub use failure::Failure;
 pub use machine::{Access, Flush, Frame, Machine, Mapping, PAGES, Page, Rights};

@@ -56,6 +56,10 @@ pub enum Flush {
     },
     /// The whole space by its id.
     Space,
+    /// Pages that one operation unmapped, gathered.
+    Gather(&'static [Page]),
+    /// The same pages of two spaces, in one batch: of the space under test and of its neighbour, which the same CPUs have run before it.
+    Reclaim(&'static [Page]),
 }
 
 /// A machine with an address space, CPUs that run it and a device that may share it.

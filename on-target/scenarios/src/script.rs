@@ -36,8 +36,11 @@ pub(crate) const RANGE_PAGES: u32 = 4;
 /// Even in number and beginning at an even page, so that one ranged invalidation of any architecture covers them.
 const RANGE: [Page; RANGE_PAGES as usize] = [Page(2), Page(3), Page(4), Page(5)];
 
+/// Pages of the cases that take scattered ones.
+pub(crate) const SCATTERED_PAGES: u32 = 3;
+
 /// Not adjacent: a range that covered them would be over-long.
-const SCATTERED: [Page; 3] = [Page(0), Page(3), Page(7)];
+const SCATTERED: [Page; SCATTERED_PAGES as usize] = [Page(0), Page(3), Page(7)];
 
 impl Script {
     pub(crate) fn of(case: Case) -> Self {
@@ -79,6 +82,16 @@ impl Script {
             Case::Space => Self {
                 pages: &SCATTERED,
                 flush: Flush::Space,
+                ..unmap
+            },
+            Case::Gather => Self {
+                pages: &SCATTERED,
+                flush: Flush::Gather(&SCATTERED),
+                ..unmap
+            },
+            Case::Reclaim => Self {
+                pages: &SCATTERED,
+                flush: Flush::Reclaim(&SCATTERED),
                 ..unmap
             },
         }

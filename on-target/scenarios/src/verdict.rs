@@ -73,7 +73,13 @@ fn control(cell: &Cell, yardstick: &Yardstick) -> Result<(), Wrong> {
     }
     let expected = match cell.case {
         Case::Upgrade => Seen::Fault,
-        Case::Downgrade | Case::Unmap | Case::Remap | Case::Range | Case::Space => Seen::Stale,
+        Case::Downgrade
+        | Case::Unmap
+        | Case::Remap
+        | Case::Range
+        | Case::Space
+        | Case::Gather
+        | Case::Reclaim => Seen::Stale,
     };
     if cell.without != expected {
         return Err(Wrong::Control {

@@ -18,17 +18,23 @@ pub enum Case {
     Range,
     /// Scattered pages are unmapped and the whole space is flushed by its id; the observer then reads each.
     Space,
+    /// Scattered pages are unmapped by one operation, which flushes them at its end; the observer then reads each.
+    Gather,
+    /// Scattered pages are taken from two processes and flushed in one batch; the observer then reads each.
+    Reclaim,
 }
 
 impl Case {
     /// Every case, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Upgrade,
         Self::Downgrade,
         Self::Unmap,
         Self::Remap,
         Self::Range,
         Self::Space,
+        Self::Gather,
+        Self::Reclaim,
     ];
 }
 

@@ -1,6 +1,6 @@
 //! What a machine can show and what an invalidation must cost on it.
 
-use crate::script::RANGE_PAGES;
+use crate::script::{RANGE_PAGES, SCATTERED_PAGES};
 use crate::{Case, Cost, Observer};
 
 /// A control that a machine cannot show.
@@ -27,15 +27,33 @@ pub struct Yardstick {
     cost: fn(Case, Observer) -> Cost,
 }
 
+/// Pages that are flushed one by one, of the space under test: scattered ones, however they are deferred.
+const fn single_pages(case: Case) -> u32 {
+    match case {
+        Case::Gather | Case::Reclaim => SCATTERED_PAGES,
+        _ => 1,
+    }
+}
+
+/// Pages of its neighbour, which a batch flushes with the others.
+const fn neighbours_pages(case: Case) -> u32 {
+    match case {
+        Case::Reclaim => SCATTERED_PAGES,
+        _ => 0,
+    }
+}
+
 /// One TLBI between its two barriers: by address, by range, or by ASID for the whole space; FEAT_TLBIRANGE, no KPTI, no
-/// repeat erratum. For a device one command (TLBI_NH_VA, for the whole space TLBI_NH_ASID), one CMD_SYNC and one doorbell.
-fn aarch64_smmuv3(_: Case, observer: Observer) -> Cost {
+/// repeat erratum. For a device one command (TLBI_NH_VA, for the whole space TLBI_NH_ASID), one CMD_SYNC and one doorbell. However many
+/// pages are deferred, and of however many spaces: the barriers, CMD_SYNC and doorbell are the same.
+fn aarch64_smmuv3(case: Case, observer: Observer) -> Cost {
     let iommu = if observer == Observer::Device { 1 } else { 0 };
+    let pages = single_pages(case);
     Cost {
         store_barriers: 1,
-        invalidations: 1,
+        invalidations: pages + neighbours_pages(case),
         completion_barriers: 1,
-        commands: iommu,
+        commands: pages * iommu,
         syncs: iommu,
         doorbells: iommu,
         queue_barriers: iommu,
@@ -43,12 +61,20 @@ fn aarch64_smmuv3(_: Case, observer: Observer) -> Cost {
     }
 }
 
+/// Pages of an invalidation that has no form for ranges.
+const fn pages(case: Case) -> u32 {
+    match case {
+        Case::Range => RANGE_PAGES,
+        _ => single_pages(case),
+    }
+}
+
 /// One INVLPG for each page or one load of CR3, and one interrupt for another CPU that runs the space. INVLPG is its own
-/// completion barrier.
+/// completion barrier. A neighbour that no CPU has loaded catches up when it is switched to.
 fn x86_64(case: Case, observer: Observer) -> Cost {
     Cost {
         store_barriers: 1,
-        invalidations: if case == Case::Range { RANGE_PAGES } else { 1 },
+        invalidations: pages(case),
         ipis: if observer == Observer::OtherCpu { 1 } else { 0 },
         ..Cost::ZERO
     }
@@ -59,7 +85,7 @@ fn x86_64(case: Case, observer: Observer) -> Cost {
 fn x86_64_with_iommu(case: Case, observer: Observer) -> Cost {
     let iommu = if observer == Observer::Device { 1 } else { 0 };
     Cost {
-        commands: iommu,
+        commands: single_pages(case) * iommu,
         syncs: iommu,
         doorbells: iommu,
         queue_barriers: iommu,
@@ -69,38 +95,46 @@ fn x86_64_with_iommu(case: Case, observer: Observer) -> Cost {
 
 /// One instruction for each page, or for the PID: TLBIEL where this CPU alone runs the process, TLBIE and TLBSYNC otherwise. PTESYNC
 /// before and after.
-fn power10(case: Case, _: Observer) -> Cost {
+/// Another CPU that runs the neighbour no more is asked to let go of it, at the third broadcast; nobody waits for that.
+fn power10(case: Case, observer: Observer) -> Cost {
     Cost {
         store_barriers: 1,
-        invalidations: if case == Case::Range { RANGE_PAGES } else { 1 },
+        invalidations: pages(case) + neighbours_pages(case),
         completion_barriers: 1,
+        ipis: u32::from(case == Case::Reclaim && observer == Observer::OtherCpu),
         ..Cost::ZERO
     }
 }
 
-/// POWER9's TLB drops a PID set by set. Both defects of its TLBIE are mended by one more PTESYNC and TLBIE each.
+/// POWER9's TLB drops a PID set by set. Both defects of its TLBIE are mended by one more PTESYNC each, and one more TLBIE for all of them
+/// and for each page or range. The neighbour stays with this CPU where no other has run it, and is completed by itself.
 fn power9(case: Case, observer: Observer) -> Cost {
     const SETS: u32 = 128;
     let plain = power10(case, observer);
-    match observer {
-        Observer::ThisCpu if case == Case::Space => Cost {
-            invalidations: SETS,
-            ..plain
-        },
-        Observer::ThisCpu => plain,
-        Observer::OtherCpu | Observer::Device => Cost {
-            invalidations: plain.invalidations + 2,
-            completion_barriers: 3,
-            ..plain
-        },
+    let neighbours = neighbours_pages(case);
+    let (broadcast, local) = match observer {
+        Observer::ThisCpu if case == Case::Space => {
+            return Cost {
+                invalidations: SETS,
+                ..plain
+            };
+        }
+        Observer::ThisCpu => return plain,
+        Observer::OtherCpu => (single_pages(case) + neighbours, 0),
+        Observer::Device => (single_pages(case), neighbours),
+    };
+    Cost {
+        invalidations: plain.invalidations + 1 + broadcast,
+        completion_barriers: 3 + u32::from(local > 0),
+        ..plain
     }
 }
 
-/// For a device one launch for each page, or for the process.
+/// For a device one launch for each page of its process, or for the process.
 fn power10_with_atsd(case: Case, observer: Observer) -> Cost {
     let cpus = power10(case, observer);
     let launches = match observer {
-        Observer::Device => cpus.invalidations,
+        Observer::Device => pages(case),
         Observer::ThisCpu | Observer::OtherCpu => 0,
     };
     Cost {

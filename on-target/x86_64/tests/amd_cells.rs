@@ -38,4 +38,14 @@ mod tests {
     fn promise_03_space_reaches_the_device() {
         is_as_it_must_be(Case::Space, Observer::Device);
     }
+
+    #[test]
+    fn promise_03_gather_reaches_the_device() {
+        is_as_it_must_be(Case::Gather, Observer::Device);
+    }
+
+    #[test]
+    fn promise_03_reclaim_reaches_the_device() {
+        is_as_it_must_be(Case::Reclaim, Observer::Device);
+    }
 }

@@ -69,4 +69,24 @@ mod tests {
     fn promise_03_space_reaches_the_other_cpu() {
         is_as_it_must_be(Case::Space, Observer::OtherCpu);
     }
+
+    #[test]
+    fn promise_03_gather_reaches_this_cpu() {
+        is_as_it_must_be(Case::Gather, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_gather_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Gather, Observer::OtherCpu);
+    }
+
+    #[test]
+    fn promise_03_reclaim_reaches_this_cpu() {
+        is_as_it_must_be(Case::Reclaim, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_reclaim_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Reclaim, Observer::OtherCpu);
+    }
 }

@@ -88,6 +88,8 @@ fn title(case: Case) -> &'static str {
         Case::Remap => "remap to other page",
         Case::Range => "range of pages",
         Case::Space => "whole space",
+        Case::Gather => "gathered unmap",
+        Case::Reclaim => "reclaim, 2 spaces",
     }
 }
 
@@ -226,7 +228,7 @@ mod tests {
         let text = render(right());
         assert_eq!(
             text.lines().filter(|line| line.ends_with(" ok")).count(),
-            18
+            24
         );
         let first = text
             .lines()
@@ -267,7 +269,7 @@ mod tests {
         let text = super::render(arch::ALL[0], &[Part::Played(right()), Part::Played(second)]);
         assert_eq!(
             text.lines().filter(|line| line.ends_with(" ok")).count(),
-            18 + 6
+            24 + 8
         );
         assert_eq!(text.matches("WRONG").count(), 1);
         assert_eq!(text.matches("[1] shown by").count(), 1);

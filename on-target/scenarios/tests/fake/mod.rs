@@ -107,10 +107,18 @@ impl Machine for Fake {
     }
 
     fn flush(&mut self, flush: Flush) -> Result<Cost, Self::Error> {
+        let commands = match flush {
+            Flush::Gather(pages) | Flush::Reclaim(pages) => pages.len() as u32,
+            _ => 1,
+        };
+        let spaces = match flush {
+            Flush::Reclaim(_) => 2,
+            _ => 1,
+        };
         let pages = match flush {
             Flush::Page(page) | Flush::Upgrade(page) => page.0..page.0 + 1,
             Flush::Range { first, count } => first.0..first.0 + count,
-            Flush::Space => 0..PAGES,
+            Flush::Space | Flush::Gather(_) | Flush::Reclaim(_) => 0..PAGES,
         };
         for observer in Observer::ALL {
             if self.quirks.missed != Some(observer) {
@@ -121,12 +129,12 @@ impl Machine for Fake {
         }
         let mut cost = Cost {
             store_barriers: 1,
-            invalidations: 1,
+            invalidations: commands * spaces,
             completion_barriers: 1,
             ..Cost::ZERO
         };
         if self.shared {
-            (cost.commands, cost.doorbells, cost.queue_barriers) = (1, 1, 1);
+            (cost.commands, cost.doorbells, cost.queue_barriers) = (commands, 1, 1);
             cost.syncs = 1 + self.quirks.extra_syncs;
         }
         Ok(cost)
