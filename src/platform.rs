@@ -3,6 +3,7 @@
 use crate::arch::Arch;
 use crate::cpu_set::{CpuId, CpuMask};
 use crate::space_id::SpaceId;
+use core::task::Waker;
 
 /// The kernel underneath: CPU numbers, pinning, interrupts, and optionally a clock.
 ///
@@ -50,6 +51,14 @@ pub unsafe trait Platform: Sync {
     /// Called in every turn of a spin loop: a pause, a yield, or nothing.
     fn relax(&self) {
         core::hint::spin_loop();
+    }
+
+    /// Keeps a waker of a task that awaits a shootdown ([`Completion`](crate::ticket::Completion)), and wakes it when it is worth a look: an
+    /// answer is a store to memory and interrupts nobody, so from a timer's tick, say, or from the interrupt of an IOMMU's queue. False where
+    /// there is no such way; the task is then woken at once.
+    fn wake_later(&self, waker: &Waker) -> bool {
+        let _ = waker;
+        false
     }
 
     /// Nanoseconds on a clock that all CPUs share and that never goes back; `None` where there is no such clock, and

@@ -1,9 +1,13 @@
 //! Proof that a shootdown is complete, and the owner of what may be freed only then.
 
 mod frames;
+mod future;
+mod joined;
 mod secondaries;
 
 pub use frames::{FrameSink, Frames, Held, Item, StorageFull};
+pub use future::Completion;
+pub use joined::wait_for_all;
 pub(crate) use secondaries::{Queued, Task, Waits};
 
 use crate::arch::Issued;
@@ -99,15 +103,22 @@ impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
 
     fn wait(&mut self) -> Result<(), Incomplete<WORDS>> {
         loop {
-            match self.poll() {
-                Poll::Ready(Ok(())) => return Ok(()),
-                Poll::Ready(Err(error)) => return Err(self.give_up(error)),
-                Poll::Pending => {}
-            }
-            if self.deadline.has_passed(self.engine.platform().now()) {
-                return Err(self.give_up(self.incomplete()));
+            if let Poll::Ready(result) = self.poll_in_time() {
+                return result;
             }
             self.engine.platform().relax();
+        }
+    }
+
+    /// The same, and ready as well once the deadline has passed; one turn of it where there is no clock.
+    fn poll_in_time(&mut self) -> Poll<Result<(), Incomplete<WORDS>>> {
+        match self.poll() {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.give_up(error))),
+            Poll::Pending if self.deadline.has_passed(self.engine.platform().now()) => {
+                Poll::Ready(Err(self.give_up(self.incomplete())))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -177,6 +188,14 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
             return Poll::Ready(Ok(self.cost()));
         }
         self.outstanding.poll().map_ok(|()| self.settle())
+    }
+
+    /// The same, and an error as well once the deadline has passed.
+    fn poll_in_time(&mut self) -> Poll<Result<Cost, Incomplete<WORDS>>> {
+        if self.settled {
+            return Poll::Ready(Ok(self.cost()));
+        }
+        self.outstanding.poll_in_time().map_ok(|()| self.settle())
     }
 
     /// Waits until everybody has answered or the deadline passes.

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::task::Waker;
 use tlb_shootdown::arch::Presence;
 use tlb_shootdown::cpu_set::CpuSet;
 use tlb_shootdown::deadline::Patience;
@@ -28,6 +29,7 @@ pub(crate) enum Point {
     Seal,
     Poll,
     Relax,
+    WakeLater,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -62,6 +64,8 @@ pub(crate) struct Machine {
     pub(crate) has_clock: AtomicBool,
     pub(crate) has_nmi: AtomicBool,
     pub(crate) clock: AtomicU64,
+    /// Wakers that the platform keeps, where it does.
+    pub(crate) wakers: Mutex<Option<Vec<Waker>>>,
     /// (space, page) to the entry in memory.
     pub(crate) tables: Mutex<HashMap<(u64, u64), u64>>,
     engine: OnceLock<&'static Engine>,
@@ -94,6 +98,7 @@ impl Machine {
             has_clock: AtomicBool::new(true),
             has_nmi: AtomicBool::new(true),
             clock: AtomicU64::new(0),
+            wakers: Mutex::new(None),
             tables: Mutex::default(),
             engine: OnceLock::new(),
             hooks: Mutex::default(),

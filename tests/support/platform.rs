@@ -4,6 +4,7 @@ use super::journal::Event;
 use super::machine::Cpu;
 use super::{Machine, Point, TestArch};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::space::SpaceId;
@@ -88,6 +89,13 @@ unsafe impl Platform for Host {
         self.0.safe_point();
         self.0.deliver();
         std::thread::yield_now();
+    }
+
+    fn wake_later(&self, waker: &Waker) -> bool {
+        self.0.pass(Point::WakeLater);
+        let mut wakers = self.0.wakers.lock().unwrap();
+        let kept = wakers.as_mut().map(|wakers| wakers.push(waker.clone()));
+        kept.is_some()
     }
 
     fn now(&self) -> Option<u64> {
