@@ -107,7 +107,7 @@ proptest! {
 /// Whether random kernels on such machines notice this defect.
 fn is_noticed(defect: Defect, kinds: &'static [Kind], kpti: bool) -> bool {
     let config = ProptestConfig {
-        cases: 600,
+        cases: 1500,
         failure_persistence: None,
         max_shrink_iters: 0,
         ..ProptestConfig::default()

@@ -146,8 +146,8 @@ pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
         2 => (space, [page.clone(), page], [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
-        3 => how().prop_map(|how| Op::Reclaim { how }),
-        2 => (0..SPACES, prop::array::uniform5(0..pages), [0..CPUS, 0..CPUS])
+        1 => how().prop_map(|how| Op::Reclaim { how }),
+        1 => (0..SPACES, prop::array::uniform5(0..pages), [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::Gather { space, pages, by }),
     ]
 }
