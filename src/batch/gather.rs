@@ -62,7 +62,8 @@ where
 {
     space: &'e AddressSpace<P::Arch, WORDS>,
     batch: Reclaim<'e, P, WORDS, RUNS, Frames<'e, S, B>>,
-    early: Cost,
+    /// Of all flushes so far.
+    cost: Cost,
     is_open: bool,
 }
 
@@ -90,7 +91,7 @@ where
         Ok(Self {
             space,
             batch: Reclaim::holding(engine, frames),
-            early: Cost::ZERO,
+            cost: Cost::ZERO,
             is_open: true,
         })
     }
@@ -174,7 +175,7 @@ where
         let Err(StorageFull(item)) = self.batch.held().push(item) else {
             return Ok(());
         };
-        self.early += self.batch.flush().map_err(GatherError::Incomplete)?;
+        self.flush().map_err(GatherError::Incomplete)?;
         let held = self.batch.held().push(item);
         held.map_err(|StorageFull(_)| GatherError::NoStorage)
     }
@@ -188,7 +189,7 @@ where
     /// As for [`Reclaim::flush`].
     pub fn flush(&mut self) -> Result<Cost, FlushError<WORDS>> {
         let cost = self.batch.flush()?;
-        self.early += cost;
+        self.cost += cost;
         Ok(cost)
     }
 
@@ -201,7 +202,7 @@ where
     /// As for [`Reclaim::flush`].
     pub fn finish(&mut self) -> Result<Cost, FlushError<WORDS>> {
         if !self.is_open {
-            return Ok(self.early);
+            return Ok(self.cost);
         }
         if self.space.has_other_gathers() {
             let everything = self.batch.add(self.space, Flush::all());
@@ -209,10 +210,10 @@ where
                 return Err(FlushError::Refused(refused));
             }
         }
-        self.early += self.batch.flush()?;
+        self.flush()?;
         self.is_open = false;
         self.space.close_gather();
-        Ok(self.early)
+        Ok(self.cost)
     }
 }
 
