@@ -15,9 +15,12 @@
 //! the batch ([`Reclaim::held`]), which releases it when everybody has answered.
 
 mod devices;
+mod flushing;
 mod gather;
 mod reclaim;
+mod round;
 mod start;
 
-pub use gather::{Gather, GatherError};
+pub use flushing::Flushing;
+pub use gather::{Finishing, Gather, GatherError};
 pub use reclaim::{AddError, Reclaim};

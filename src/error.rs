@@ -58,6 +58,11 @@ pub struct Incomplete<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Incomplete<WORDS> {
+    /// Everybody has answered.
+    pub(crate) const fn by_nobody() -> Self {
+        Self::by_all(CpuSet::EMPTY)
+    }
+
     /// None of these CPUs is known to have done anything.
     pub(crate) const fn by_all(cpus: CpuSet<WORDS>) -> Self {
         Self {

@@ -113,6 +113,13 @@ impl<const PLACES: usize> Devices<PLACES> {
         }
     }
 
+    /// Those that have failed or not answered are asked for everything they have of the spaces, once more.
+    pub(super) fn widen(&mut self, cost: &mut Cost) {
+        for waits in self.0.iter_mut().flatten() {
+            waits.widen(cost);
+        }
+    }
+
     pub(super) fn is_pending(&self) -> bool {
         self.0.iter().flatten().any(Waits::is_pending)
     }

@@ -1,7 +1,9 @@
 //! Unmap, flush, free: the way of one operation on one address space.
 
+use super::flushing::Flushing;
 use super::reclaim::{AddError, Reclaim};
 use crate::address::{PageRange, PageSize, PhysAddr, VirtAddr};
+use crate::arch::Arch;
 use crate::cost::Cost;
 use crate::error::{FlushError, Refused};
 use crate::flush::Flush;
@@ -43,6 +45,10 @@ impl<const WORDS: usize> core::error::Error for GatherError<WORDS> {}
 /// How many runs of pages a gather keeps apart before it flushes what lies between them as well.
 const RUNS: usize = 8;
 
+/// The last flush of a [`Gather`], started.
+pub type Finishing<'b, 'e, P, const WORDS: usize, S, B> =
+    Flushing<'b, 'e, P, WORDS, RUNS, Frames<'e, S, B>>;
+
 /// What one operation (an unmap, the end of a process) has taken out of one space: changed entries, and the frames and tables that come
 /// free when nobody can use them any more.
 ///
@@ -60,11 +66,27 @@ where
     S: FrameSink<WORDS> + ?Sized,
     B: AsRef<[Item]> + AsMut<[Item]>,
 {
-    space: &'e AddressSpace<P::Arch, WORDS>,
     batch: Reclaim<'e, P, WORDS, RUNS, Frames<'e, S, B>>,
+    gathered: Gathered<'e, P::Arch, WORDS>,
+}
+
+/// A gather's own books, beside those of its batch.
+pub(super) struct Gathered<'e, A: Arch, const WORDS: usize> {
+    space: &'e AddressSpace<A, WORDS>,
     /// Of all flushes so far.
     cost: Cost,
     is_open: bool,
+}
+
+impl<A: Arch, const WORDS: usize> Gathered<'_, A, WORDS> {
+    /// The last flush is complete; what all of them cost.
+    pub(super) fn end(&mut self, last: Cost) -> Cost {
+        self.cost += last;
+        if core::mem::replace(&mut self.is_open, false) {
+            self.space.close_gather();
+        }
+        self.cost
+    }
 }
 
 impl<'e, P, const WORDS: usize, S, B> Gather<'e, P, WORDS, S, B>
@@ -89,10 +111,12 @@ where
             return Err(Refused::Retired);
         }
         Ok(Self {
-            space,
             batch: Reclaim::holding(engine, frames),
-            cost: Cost::ZERO,
-            is_open: true,
+            gathered: Gathered {
+                space,
+                cost: Cost::ZERO,
+                is_open: true,
+            },
         })
     }
 
@@ -159,7 +183,7 @@ where
     }
 
     fn gather(&mut self, flush: Flush, item: Option<Item>) -> Result<(), GatherError<WORDS>> {
-        let told = match self.batch.add(self.space, flush) {
+        let told = match self.batch.add(self.gathered.space, flush) {
             Ok(()) => Ok(()),
             Err(AddError::Refused(refused)) => return Err(GatherError::Refused(refused)),
             Err(error) => Err(GatherError::NotTold(error)),
@@ -189,7 +213,7 @@ where
     /// As for [`Reclaim::flush`].
     pub fn flush(&mut self) -> Result<Cost, FlushError<WORDS>> {
         let cost = self.batch.flush()?;
-        self.cost += cost;
+        self.gathered.cost += cost;
         Ok(cost)
     }
 
@@ -201,19 +225,26 @@ where
     /// # Context
     /// As for [`Reclaim::flush`].
     pub fn finish(&mut self) -> Result<Cost, FlushError<WORDS>> {
-        if !self.is_open {
-            return Ok(self.cost);
-        }
-        if self.space.has_other_gathers() {
-            let everything = self.batch.add(self.space, Flush::all());
+        let flushing = self.start_finish().map_err(FlushError::Refused)?;
+        flushing.wait_or_leave().map_err(FlushError::Incomplete)
+    }
+
+    /// Starts the last flush; the gather ends when it completes. For those who poll, await or join it with others.
+    ///
+    /// # Errors
+    /// [`Refused`], where nothing was issued.
+    ///
+    /// # Context
+    /// As for [`Reclaim::start`].
+    pub fn start_finish(&mut self) -> Result<Finishing<'_, 'e, P, WORDS, S, B>, Refused> {
+        let Gathered { space, is_open, .. } = self.gathered;
+        if is_open && space.has_other_gathers() {
+            let everything = self.batch.add(space, Flush::all());
             if let Err(AddError::Refused(refused)) = everything {
-                return Err(FlushError::Refused(refused));
+                return Err(refused);
             }
         }
-        self.flush()?;
-        self.is_open = false;
-        self.space.close_gather();
-        Ok(self.cost)
+        self.batch.start_with(Some(&mut self.gathered))
     }
 }
 

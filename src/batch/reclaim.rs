@@ -1,5 +1,7 @@
 //! The batch itself: what is recorded, and its flush from begin to end.
 
+use super::flushing::Flushing;
+use super::gather::Gathered;
 use super::start::Started;
 use crate::arch::{Arch, Half, Reach};
 use crate::cost::Cost;
@@ -220,20 +222,55 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
     /// Task or interrupt context, interrupts on or off, page-table locks held; never from an NMI. While it waits it serves requests of
     /// other CPUs.
     pub fn flush(&mut self) -> Result<Cost, FlushError<WORDS>> {
-        if self.is_empty() {
-            self.held.release();
-            return Ok(Cost::ZERO);
-        }
-        let started = Started::new(self.engine, &self.records).map_err(FlushError::Refused)?;
-        let mut cost = started.wait().map_err(FlushError::Incomplete)?;
+        let flushing = self.start().map_err(FlushError::Refused)?;
+        flushing.wait_or_leave().map_err(FlushError::Incomplete)
+    }
+
+    /// Starts the flush: on return the secondary TLBs have been told and the CPU side of architectures that broadcast is complete; who has to
+    /// answer is in the [`Flushing`], to poll, await or join with others. Until it ends nothing can be added.
+    ///
+    /// # Errors
+    /// [`Refused`], where nothing was issued.
+    ///
+    /// # Context
+    /// As for [`flush`](Self::flush), without waiting.
+    pub fn start(&mut self) -> Result<Flushing<'_, 'e, P, WORDS, PLACES, H>, Refused> {
+        self.start_with(None)
+    }
+
+    /// The same for the last flush of a gather.
+    pub(super) fn start_with<'b>(
+        &'b mut self,
+        gather: Option<&'b mut Gathered<'e, P::Arch, WORDS>>,
+    ) -> Result<Flushing<'b, 'e, P, WORDS, PLACES, H>, Refused> {
+        let started = if self.is_empty() {
+            None
+        } else {
+            Some(Started::new(self.engine, &self.records)?)
+        };
+        Ok(Flushing::new(self, started, gather))
+    }
+
+    /// Everybody has answered.
+    pub(super) fn completed(&mut self, mut cost: Cost) -> Cost {
         cost.escalations += core::mem::take(&mut self.escalations);
-        self.engine.count_completed(&cost);
+        if !self.is_empty() {
+            self.engine.count_completed(&cost);
+        }
         for record in self.records.iter_mut().filter_map(Option::take) {
             record.space.leave_batch();
         }
         self.is_dirty = false;
         self.held.release();
-        Ok(cost)
+        cost
+    }
+
+    pub(super) fn engine(&self) -> &'e Shootdown<P, WORDS> {
+        self.engine
+    }
+
+    pub(super) fn records(&self) -> &[Option<Record<'e, P::Arch, WORDS>>; PLACES] {
+        &self.records
     }
 
     /// Flushes where a page that was dirty is among what was added: before it is written to its backing store, so that no CPU and no

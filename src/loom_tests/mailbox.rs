@@ -79,12 +79,9 @@ fn page(index: usize) -> VirtAddr {
 }
 
 fn request(index: usize, id: u64) -> Request {
-    Request::Space(Change {
-        space: SpaceId::from_raw(id),
-        id: HardwareId(id),
-        generation: 1,
-        flush: Flush::pages(PageRange::page(page(index), PageSize::KIB_4)),
-    })
+    let flush = Flush::pages(PageRange::page(page(index), PageSize::KIB_4));
+    let (space, id) = (SpaceId::from_raw(id), HardwareId(id));
+    Request::Space(Change::new(space, id, 1, flush))
 }
 
 fn covers(request: &Request, index: usize, of: u64) -> bool {

@@ -28,18 +28,14 @@ pub(crate) enum Request {
 
 impl Request {
     /// How many words an encoded request takes.
-    pub(super) const WORDS: usize = 6;
+    pub(super) const WORDS: usize = 7;
 
     /// A request that covers both. Widens along page < range < space < everything, and never narrows.
     pub(crate) fn merge(&self, other: &Self) -> Self {
         match (*self, *other) {
             (Self::Round, wider) | (wider, Self::Round) => wider,
             (Self::Space(a), Self::Space(b)) if a.space == b.space && a.id == b.id => {
-                Self::Space(Change {
-                    generation: a.generation.max(b.generation),
-                    flush: a.flush.merge(&b.flush),
-                    ..a
-                })
+                Self::Space(a.merge(&b))
             }
             (Self::Kernel { flush }, Self::Kernel { flush: flush2 }) => Self::Kernel {
                 flush: flush.merge(&flush2),
@@ -49,6 +45,20 @@ impl Request {
             }
             (a, b) if a == b => a,
             _ => Self::Everything,
+        }
+    }
+
+    /// The request of a batch that is about changes of another space too. CPUs are then asked for what they run.
+    pub(crate) fn with(&self, other: &Change) -> Self {
+        let is_of_tables = |change: &Change| change.flush.depth() == Depth::Tables;
+        match self {
+            Self::Space(change) => Self::Loaded {
+                tables: is_of_tables(change) || is_of_tables(other),
+            },
+            Self::Loaded { tables } => Self::Loaded {
+                tables: *tables || is_of_tables(other),
+            },
+            wider => *wider,
         }
     }
 
@@ -66,25 +76,26 @@ impl Request {
             Self::Space(Change {
                 space,
                 id,
+                since,
                 generation,
                 flush,
             }) => {
                 let [shape, first, last] = encode_flush(&flush);
-                [1 | shape, first, last, space.raw(), id.0, generation]
+                [1 | shape, first, last, space.raw(), id.0, since, generation]
             }
             Self::Kernel { flush } => {
                 let [shape, first, last] = encode_flush(&flush);
-                [2 | shape, first, last, 0, 0, 0]
+                [2 | shape, first, last, 0, 0, 0, 0]
             }
-            Self::Leave { space, id } => [3, 0, 0, space.raw(), id.0, 0],
-            Self::LetGo { space, id } => [4, 0, 0, space.raw(), id.0, 0],
-            Self::Loaded { tables } => [5, u64::from(tables), 0, 0, 0, 0],
-            Self::Everything => [6, 0, 0, 0, 0, 0],
+            Self::Leave { space, id } => [3, 0, 0, space.raw(), id.0, 0, 0],
+            Self::LetGo { space, id } => [4, 0, 0, space.raw(), id.0, 0, 0],
+            Self::Loaded { tables } => [5, u64::from(tables), 0, 0, 0, 0, 0],
+            Self::Everything => [6, 0, 0, 0, 0, 0, 0],
         }
     }
 
     pub(super) fn decode(words: [u64; Self::WORDS]) -> Self {
-        let [shape, first, last, space, id, generation] = words;
+        let [shape, first, last, space, id, since, generation] = words;
         let space = SpaceId::from_raw(space);
         let id = HardwareId(id);
         match shape & 0xff {
@@ -92,6 +103,7 @@ impl Request {
             1 => Self::Space(Change {
                 space,
                 id,
+                since,
                 generation,
                 flush: decode_flush(shape, first, last),
             }),

@@ -41,6 +41,24 @@ fn promise_03_silence_is_never_taken_for_an_answer() {
     }
 }
 
+/// A change that covers generations of which it knows no pages would make a CPU skip them.
+#[test]
+fn promise_05_merged_changes_cover_no_generation_between_them() {
+    let page = |n: u64| Flush::page(VirtAddr::new(n << 12), PageSize::KIB_4);
+    let change = |generation| {
+        let (space, id) = (SpaceId::from_raw(7), HardwareId(5));
+        Change::new(space, id, generation, page(generation))
+    };
+    let [fifth, sixth, eighth] = [5, 6, 8].map(change);
+    for next in [fifth.merge(&sixth), sixth.merge(&fifth)] {
+        assert_eq!((next.since, next.generation), (5, 6));
+        assert_eq!(next.flush, page(5).merge(&page(6)));
+        assert_eq!(next.merge(&eighth).since, 8);
+        assert_eq!(eighth.merge(&next).since, 8);
+        assert_eq!(next.merge(&sixth), next);
+    }
+}
+
 /// Whatever is asked for is what is read, and what covers two covers each.
 #[test]
 fn promise_05_requests_survive_their_encoding() {
@@ -49,6 +67,7 @@ fn promise_05_requests_survive_their_encoding() {
     let change = Change {
         space,
         id,
+        since: 8,
         generation: 9,
         flush,
     };

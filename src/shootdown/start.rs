@@ -12,7 +12,7 @@ use crate::mailbox::{Posted, Request};
 use crate::platform::Platform;
 use crate::secondary::Needs;
 use crate::space::AddressSpace;
-use crate::ticket::{Outstanding, Task, Ticket, Waits};
+use crate::ticket::{CpuWaits, Outstanding, Task, Ticket, Waits};
 
 /// Why a user mapping is flushed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,12 +197,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             };
             return CpuSide::issued(self.flush_for_a_fault(id, flush, reach, cost));
         }
-        let change = Change {
-            space: space.id(),
-            id,
-            generation: scope.generation,
-            flush: *flush,
-        };
+        let change = Change::new(space.id(), id, scope.generation, *flush);
         let issued = Issued::User(id, *flush);
         if delivery == Delivery::Broadcast {
             let unproven = self.issue(issued, scope.reach, cost);
@@ -337,19 +332,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         CpuSide { posted, unproven }: CpuSide<WORDS>,
         cost: Cost,
     ) -> Outstanding<'e, P, WORDS> {
-        let (posted, cpus) = posted.unzip();
         Outstanding {
-            engine: self,
+            cpus: CpuWaits::new(self, posted),
             slots,
             waits,
-            posted,
-            cpus: cpus.unwrap_or(CpuSet::EMPTY),
             unproven,
             retiring: None,
-            pressed: 0,
-            nmi: None,
-            deadline: self.deadline(),
-            given_up: false,
             cost,
         }
     }

@@ -83,7 +83,29 @@ fn promise_04_batch_that_nobody_vouches_for_stays() {
     assert!((0..100).any(|_| batch.flush().is_ok()));
 }
 
-/// The defects cost two barriers and one invalidation for the batch, and one repetition for each change: a thread may filter
+/// Pages that do not lie side by side are changes of their own, and one repetition, of the last, does for all of a process.
+#[test]
+fn promise_11_defects_repeat_once_for_each_process() {
+    let world = World::power9(2);
+    let flushes: Vec<_> = [0x5000, 0x9000, 0xd000]
+        .into_iter()
+        .flat_map(|addr| [(1, page(addr)), (2, page(addr))])
+        .collect();
+    let (executed, cost) = flush_all(&world, &flushes);
+    assert_eq!((cost.store_barriers, cost.completion_barriers), (1, 3));
+    assert_eq!(cost.invalidations, 6 + 1 + 2);
+    let mended = [
+        PTESYNC,
+        tlbie(BY_PID, 0),
+        PTESYNC,
+        tlbie(0xd000, 1 << 32),
+        tlbie(0xd000, 2 << 32),
+    ];
+    assert_eq!(executed[7..12], mended);
+    assert_eq!(executed[12..], CLOSING);
+}
+
+/// The defects cost two barriers and one invalidation for the batch, and one repetition for each process: a thread may filter
 /// what names another PID.
 #[test]
 fn promise_03_defects_cost_two_barriers_for_the_batch() {

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use tlb_shootdown::arch::x86_64::Config;
+use tlb_shootdown::batch::Reclaim;
 
 /// CPUs 0 and 1 each begin a flush of one page; CPU 2 serves them in the order of the initiators.
 fn two_at_once(first: u32, second: u32) -> (Vec<Executed>, Vec<Executed>) {
@@ -92,4 +93,48 @@ fn promise_12_change_that_a_switch_has_seen_costs_nothing() {
     assert_eq!(world.serve(1), []);
     world.on(0);
     ticket.wait().unwrap();
+}
+
+/// Two scattered pages of a batch, with or without another CPU's change between; CPU 1 is asked once for both.
+fn scattered(other_between: bool) -> Vec<Executed> {
+    let world = World::new(Config::new(), Identification::FULL, 3);
+    let space = world.space();
+    for cpu in [2, 1, 0] {
+        world.run(cpu, &space);
+    }
+    let other = other_between.then(|| {
+        world.on(2);
+        let ticket = world.engine.start(&space, page(0x9000)).unwrap();
+        world.on(0);
+        ticket
+    });
+    let mut batch = Reclaim::<_, 1, 4>::new(&world.engine);
+    for addr in [0x5000, 0x7000] {
+        batch.add(&space, page(addr)).unwrap();
+    }
+    let flushing = batch.start().unwrap();
+    // The slot of the lower initiator first.
+    let served = world.serve(1);
+    world.serve(2);
+    world.serve(0);
+    flushing.wait().unwrap();
+    if let Some(ticket) = other {
+        ticket.wait().unwrap();
+    }
+    served
+}
+
+/// One request covers the generations of all changes of the batch, so what lies between its pages is all that goes too many.
+#[test]
+fn promise_11_scattered_pages_of_a_batch_are_one_request() {
+    assert_eq!(
+        scattered(false),
+        [invlpg(0x5000), invlpg(0x6000), invlpg(0x7000)]
+    );
+}
+
+/// The other change came first and its request is served second.
+#[test]
+fn promise_05_batch_covers_no_generation_of_others() {
+    assert_eq!(scattered(true), [cr3(0x0020_1001)]);
 }

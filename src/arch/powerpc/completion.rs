@@ -33,7 +33,7 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     }
 
     /// Completes what was broadcast.
-    pub(super) fn close(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+    pub(super) fn close(&self, issued: impl IntoIterator<Item = Issued> + Clone, cost: &mut Cost) {
         self.mend(issued, cost);
         self.wait_for_broadcasts(cost);
     }
@@ -46,24 +46,26 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     }
 
     /// What the defects of POWER9 ask for: an invalidation under the kernel's PID, which no thread filters; then, for each of the
-    /// flushes, its last one again. Each after a `ptesync`, one for all of them.
+    /// processes, its last one again. Each after a `ptesync`, one for all of them.
     ///
     /// Of a single page the first names that page, and costs the kernel nothing; of several, everything under that PID.
-    fn mend(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+    fn mend(&self, issued: impl IntoIterator<Item = Issued> + Clone, cost: &mut Cost) {
         // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
         let defects = self.machine.defects();
         if defects.is_empty() {
             return;
         }
         let ceiling = self.config.ceilings().broadcast;
-        let mut plans = issued
-            .into_iter()
-            .map(|flush| self.plan_of(&flush, ceiling));
-        let first = plans.next();
-        let mut others = plans.peekable();
+        let plans = || {
+            let all = issued.clone().into_iter();
+            all.map(|flush| self.plan_of(&flush, ceiling))
+        };
+        let Some((first, _)) = plans().next() else {
+            return;
+        };
         if defects.contains(Defects::ERAT) {
-            let alone = first.as_ref().filter(|_| others.peek().is_none());
-            let rb = match alone.and_then(|(plan, _)| plan.single()) {
+            let is_alone = plans().nth(1).is_none();
+            let rb = match first.single().filter(|_| is_alone) {
                 Some((addr, page)) => operand::by_address(addr, page),
                 None => operand::by_pid(0),
             };
@@ -71,10 +73,13 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
             let (ric, reach) = (Ric::Translations, Reach::Broadcast);
             self.invalidate(ric, rb, KERNEL, reach, cost);
         }
-        if defects.contains(Defects::STORE_QUEUE) && first.is_some() {
+        if defects.contains(Defects::STORE_QUEUE) {
             self.wait_between(cost);
-            for (plan, id) in first.into_iter().chain(others) {
-                self.repeat(plan.last(), id, cost);
+            for (index, (plan, id)) in plans().enumerate() {
+                let mut later = plans().skip(index + 1);
+                if !later.any(|(_, other)| other == id) {
+                    self.repeat(plan.last(), id, cost);
+                }
             }
         }
     }

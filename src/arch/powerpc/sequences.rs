@@ -144,7 +144,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
 
     fn complete_broadcast(
         &self,
-        issued: impl IntoIterator<Item = Issued>,
+        issued: impl IntoIterator<Item = Issued> + Clone,
         cost: &mut Cost,
     ) -> Result<(), Unproven> {
         match self.config.privilege() {

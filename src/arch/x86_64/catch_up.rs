@@ -1,7 +1,7 @@
 //! What a CPU does when it is asked.
 //!
-//! A generation says how old the entries of a slot may be. Dropping the pages of one change brings them up by one, and only where
-//! that change is the very next: requests of several initiators arrive in any order, and a later one says nothing of the
+//! A generation says how old the entries of a slot may be. Dropping the pages of a change brings them up to its generation, and only
+//! where it covers the very next: requests of several initiators arrive in any order, and a later one says nothing of the
 //! pages of an earlier. Dropping everything brings them up to any generation that the CPU has heard of.
 
 use super::X86_64;
@@ -41,7 +41,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         if change.generation <= generation {
             return;
         }
-        if change.generation == generation + 1 {
+        if change.since <= generation + 1 {
             self.drop_changed(cpu, Some(slot), change, cost);
         } else {
             self.drop_all(cpu, Some(slot), cost);
