@@ -7,6 +7,8 @@
 //! told of it until the pages are needed. One flush then costs one store barrier, one completion, one round of interrupts and one
 //! submission to each secondary TLB, whatever the number of pages and spaces.
 //!
+//! Both flush within a call, or start their flush and leave the wait to a task ([`Flushing`]).
+//!
 //! # The window
 //! Between the store to a page table and the flush the entry is gone from the table and still in the TLBs. Whoever finds it gone must not
 //! take that for flushed: an operation that would skip its flush because nothing is mapped, or that maps something new at such an

@@ -20,7 +20,7 @@
 //! | a kernel thread or the idle task borrows the root, or loads the kernel's own | [`enter_lazy`](shootdown::Shootdown::enter_lazy), [`switch_to_kernel`](shootdown::Shootdown::switch_to_kernel) |
 //! | x86-64 with page-table isolation leaves for user mode | [`user_cr3_on_exit`](arch::x86_64::X86_64::user_cr3_on_exit) |
 //! | one operation unmaps pages and frees tables; pages of many spaces are reclaimed | [`Gather`](batch::Gather), [`Reclaim`](batch::Reclaim) |
-//! | a task awaits a shootdown; several are waited for at once | [`Ticket`](ticket::Ticket) is a future, [`Completion`](ticket::Completion); [`wait_for_all`](ticket::wait_for_all) |
+//! | a task awaits a shootdown; several are waited for at once | [`Ticket`](ticket::Ticket) and a batch's [`Flushing`](batch::Flushing) are futures, [`Completion`](ticket::Completion); [`wait_for_all`](ticket::wait_for_all) |
 //! | an entry is found missing where a batch may not have been flushed | [`flush_pending`](shootdown::Shootdown::flush_pending) |
 //! | page tables change, and the question is what that asks for | [`change`]: from a named reason, or from the old and the new entry |
 //! | a mapping was removed, downgraded, pointed elsewhere | [`flush`](shootdown::Shootdown::flush) or [`start`](shootdown::Shootdown::start) |

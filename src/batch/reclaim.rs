@@ -21,7 +21,7 @@ use core::fmt;
 pub enum AddError<const WORDS: usize> {
     /// The machine cannot have such a change, or the space ends.
     Refused(Refused),
-    /// Every place is taken by other spaces: flush the batch, then add the change again.
+    /// Every place is taken by another space: flush the batch, then add the change again.
     Full,
     /// The change is in the batch. A secondary TLB that is told at once ([`Needs::AT_ADD`]) has not answered: whatever the batch
     /// holds of this space must not be released on its account.
@@ -49,7 +49,7 @@ pub(super) struct Record<'e, A: Arch, const WORDS: usize> {
 /// Changes of any number of address spaces that will be flushed together, and the memory that may be released only then.
 ///
 /// Of the `PLACES` each holds one change: pages side by side, or everything of a space. Where none is left, changes of one space are merged
-/// upward, page < range < everything, which is counted as an escalation of the flush.
+/// upward, page < range < everything, which is counted as an escalation of the flush: that many spaces find a place, whatever else was added.
 ///
 /// It belongs to one task, which may move between CPUs while nothing is being flushed. Several batches may hold changes of one space. A
 /// space of which a batch holds a change cannot be retired. A batch that is dropped flushes first; where somebody has not answered by the
@@ -138,15 +138,51 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         if self.joins(space, &flush) {
             return Ok(());
         }
-        let Some(place) = self.records.iter_mut().find(|place| place.is_none()) else {
-            return self.merge_upward(space, &flush);
-        };
         if !space.enter_batch() {
             return Err(AddError::Refused(Refused::Retired));
         }
+        let Some(place) = self.vacant_place(space) else {
+            space.leave_batch();
+            return self.merge_upward(space, &flush);
+        };
         space.defer();
         *place = Some(Record { space, flush });
         Ok(())
+    }
+
+    /// A place for one more change of a space: where none is left and the space has none yet, two changes of another space become one.
+    fn vacant_place(
+        &mut self,
+        space: &AddressSpace<P::Arch, WORDS>,
+    ) -> Option<&mut Option<Record<'e, P::Arch, WORDS>>> {
+        let is_full = self.records.iter().all(Option::is_some);
+        if is_full && self.of(space).next().is_none() {
+            self.merge_two();
+        }
+        self.records.iter_mut().find(|place| place.is_none())
+    }
+
+    /// The last change of a space that has an earlier one is merged into that.
+    fn merge_two(&mut self) {
+        for last in (1..PLACES).rev() {
+            let (earlier, rest) = self.records.split_at_mut(last);
+            let Some(place) = rest.first_mut() else {
+                continue;
+            };
+            let Some(merged) = place.take() else {
+                continue;
+            };
+            let mut earlier = earlier.iter_mut().flatten();
+            match earlier.find(|one| one.space.id() == merged.space.id()) {
+                Some(kept) => {
+                    kept.flush = kept.flush.merge(&merged.flush);
+                    merged.space.leave_batch();
+                    self.escalations = self.escalations.saturating_add(1);
+                    return;
+                }
+                None => *place = Some(merged),
+            }
+        }
     }
 
     /// Widens a change by one that lies beside it: what is flushed is no more than was asked for.

@@ -323,6 +323,32 @@ fn promise_05_full_batch_refuses_and_keeps_what_it_has() {
     }
 }
 
+/// As many spaces as there are places, whatever else was added: two changes of one space become one, and nothing is lost.
+#[test]
+fn promise_05_full_batch_merges_to_make_room_for_another_space() {
+    let (machine, engine, spaces) = machine(true);
+    let mut batch = Batch::new(engine);
+    for n in [1, 3, 5, 7] {
+        machine.map(spaces[0], n, 1);
+        machine.run_on(spaces[0], [0, 1], n);
+        machine.unmap(spaces[0], n);
+        batch.add(spaces[0], leaf(n)).unwrap();
+    }
+    for space in &spaces[1..] {
+        machine.unmap(space, 7);
+        batch.add(space, leaf(7)).unwrap();
+    }
+    assert_eq!(batch.add(spaces[0], leaf(9)), Ok(()));
+    let cost = batch.flush().unwrap();
+    assert_eq!((cost.store_barriers, cost.escalations), (1, 3));
+    for (space, page) in [(0, 1), (0, 3), (0, 5), (0, 7), (1, 7), (2, 7)] {
+        assert_eq!(machine.cached(spaces[space], page), [None; 4], "{page}");
+    }
+    for space in spaces {
+        engine.retire(space).unwrap().wait().unwrap();
+    }
+}
+
 #[test]
 fn changes_that_the_machine_cannot_have_are_refused() {
     let (machine, engine, spaces) = machine(true);
