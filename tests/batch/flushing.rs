@@ -5,6 +5,7 @@ use crate::support::{
 };
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::batch::{Gather, Reclaim};
@@ -141,6 +142,23 @@ fn promise_04_pressed_batch_asks_again() {
         Op::Invalidate(Invalidation::Space { key, flush })
     });
     assert_eq!(iommu.queued()[2..], whole);
+}
+
+/// A CPU that answers neither of two interrupts flushes everything in an NMI.
+#[test]
+fn promise_04_pressed_batch_ends_with_an_nmi() {
+    let (machine, engine, spaces) = machine();
+    machine.has_nmi.store(true, Ordering::Relaxed);
+    let sink = Sink::new();
+    let mut batch = batch(engine, &spaces, sink);
+    let mut flushing = batch.start().unwrap();
+    flushing.escalate();
+    assert_eq!(flushing.cost().ipis, 2);
+    assert!(flushing.poll().is_pending());
+    flushing.escalate();
+    machine.take_nmi(1);
+    assert_eq!(flushing.wait().unwrap().ipis, 3);
+    assert_eq!(sink.released(), (2, 0));
 }
 
 /// A ticket and a batch under one wait.
