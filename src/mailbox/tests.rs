@@ -59,6 +59,24 @@ fn promise_05_merged_changes_cover_no_generation_between_them() {
     }
 }
 
+/// Of several spaces the request keeps whether tables were freed in one of them, whichever came first.
+#[test]
+fn promise_08_request_of_a_batch_remembers_freed_tables() {
+    let change = |flush| Change::new(SpaceId::from_raw(7), HardwareId(5), 9, flush);
+    let leaf = change(Flush::page(VirtAddr::new(0x1000), PageSize::KIB_4));
+    let tables = change(Flush::all());
+    for (changes, expected) in [
+        ([leaf, leaf, leaf], false),
+        ([tables, leaf, leaf], true),
+        ([leaf, tables, leaf], true),
+        ([leaf, leaf, tables], true),
+    ] {
+        let [first, second, third] = changes;
+        let request = Request::Space(first).with(&second).with(&third);
+        assert_eq!(request, Request::Loaded { tables: expected });
+    }
+}
+
 /// Whatever is asked for is what is read, and what covers two covers each.
 #[test]
 fn promise_05_requests_survive_their_encoding() {
