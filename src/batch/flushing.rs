@@ -68,6 +68,8 @@ impl<'b, 'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS
     ///
     /// # Errors
     /// [`Unfinished`], with this value: everything stays in the batch and held.
+    // What was lent is the point of the error: boxing it would take an allocator.
+    #[allow(clippy::result_large_err)]
     pub fn wait(mut self) -> Result<Cost, Unfinished<Self, WORDS>> {
         self.wait_in_time().map_err(|error| Unfinished {
             ticket: self,
