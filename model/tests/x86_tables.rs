@@ -74,3 +74,24 @@ fn large_pages_end_the_walk_with_the_page_size_bit() {
         assert_eq!(tables.unmap(0, va), Some(frame));
     }
 }
+
+#[test]
+fn a_table_may_be_moved_and_hang_in_two_trees() {
+    let model = model();
+    let (tables, other) = (model.x86_tables(), model.x86_tables());
+    let frame = model.allocate(0x1000);
+    let (va, moved) = (VA & 0xffff_ffff_ffff, 7 << 39 | 5 << 12);
+    tables.map(0, va, Mapping::page(frame, Rights::ReadOnly));
+    let table = tables.unhang_table(0, va).expect("it has one");
+    assert_eq!(tables.table_at(va, 2), None);
+    tables.hang_table(0, moved, 2, table);
+    other.hang_table(0, va, 2, table);
+    for (tree, va) in [(&tables, moved), (&other, va)] {
+        assert_eq!(tree.table_at(va, 2), Some(table));
+        // XD, D, A, U/S, P.
+        assert_eq!(tree.descriptor(va), frame | 0x8000_0000_0000_0065);
+    }
+    // A cleared.
+    other.set_descriptor(0, va, frame | 0x8000_0000_0000_0045);
+    assert_eq!(tables.descriptor(moved), frame | 0x8000_0000_0000_0045);
+}

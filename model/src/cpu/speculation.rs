@@ -14,7 +14,11 @@ impl World {
         let Some(context) = self.cpus[cpu].context(half) else {
             return;
         };
-        let pages = mapped(&self.ground.memory, context.root, half);
+        let mut pages = mapped(&self.ground.memory, context.root, half);
+        // A root of x86-64 may lead to the kernel's half as well, which no address of the process' half reaches.
+        if self.cpus[cpu].x86.is_some() {
+            pages.retain(|&va| is_canonical(va));
+        }
         if !pages.is_empty() {
             let page = pages[self.ground.chooser.pick(pages.len())];
             self.walk_and_fill(cpu, &context, page);
@@ -32,6 +36,11 @@ impl World {
         };
         if self.ground.chooser.now() { upper } else { 0 }
     }
+}
+
+/// Bits 63:47 are the same (Intel SDM vol. 1, 3.3.7.1).
+const fn is_canonical(va: u64) -> bool {
+    matches!(va >> 47, 0 | 0x1_ffff)
 }
 
 /// The base of every leaf under a table.

@@ -33,16 +33,8 @@ impl Tables {
 
     /// Maps a page, making the tables on the way. All stores are made by `cpu`.
     pub fn map(&self, cpu: usize, va: u64, mapping: Mapping) {
-        let mut table = self.root;
         let last = mapping.level as i8;
-        for level in self.top..last {
-            let at = self.slot(table, level, va);
-            table = match self.format.decode(level, self.load(at)) {
-                Kind::Table(next) => next,
-                _ => self.hang_table(cpu, level, at),
-            };
-        }
-        let at = self.slot(table, last, va);
+        let at = self.make_slot(cpu, va, last);
         self.edit(cpu, at, self.format.leaf(&mapping), va, last);
     }
 
@@ -64,6 +56,30 @@ impl Tables {
             Kind::Leaf(leaf) => Some(leaf.pa),
             _ => None,
         }
+    }
+
+    /// Stores this word as the leaf entry of an existing page: software bits, or those that hardware sets.
+    ///
+    /// # Panics
+    /// Where the page is not mapped.
+    pub fn set_descriptor(&self, cpu: usize, va: u64, raw: u64) {
+        let (at, level, _) = self.leaf(va).expect("the page is mapped");
+        self.edit(cpu, at, raw, va, level);
+    }
+
+    /// The table that the entry for `va` at this level leads to; nothing where it leads to none.
+    pub fn table_at(&self, va: u64, level: u8) -> Option<u64> {
+        let on_the_way = |&(_, at, _): &(u64, i8, u64)| at == level as i8;
+        let (_, _, table) = self.path(va).into_iter().find(on_the_way)?;
+        Some(table)
+    }
+
+    /// Hangs a table that is there already under the entry for `va` at this level, making those above: one that was moved, or that
+    /// another tree has as well.
+    pub fn hang_table(&self, cpu: usize, va: u64, level: u8, table: u64) {
+        let level = level as i8;
+        let at = self.make_slot(cpu, va, level);
+        self.edit(cpu, at, self.format.table(level, table), va, level);
     }
 
     /// Takes the lowest table on the way to `va` out of the tree, and says where it is; nothing where there is none but the
@@ -105,7 +121,20 @@ impl Tables {
         path
     }
 
-    fn hang_table(&self, cpu: usize, level: i8, at: u64) -> u64 {
+    /// Where the entry for `va` at this level is, the tables above it made.
+    fn make_slot(&self, cpu: usize, va: u64, last: i8) -> u64 {
+        let mut table = self.root;
+        for level in self.top..last {
+            let at = self.slot(table, level, va);
+            table = match self.format.decode(level, self.load(at)) {
+                Kind::Table(next) => next,
+                _ => self.make_table(cpu, level, at),
+            };
+        }
+        self.slot(table, last, va)
+    }
+
+    fn make_table(&self, cpu: usize, level: i8, at: u64) -> u64 {
         let table = self.model.allocate(self.format.table_bytes(level + 1));
         let raw = self.format.table(level, table);
         self.model.with(|world| world.store(cpu, at, raw));
