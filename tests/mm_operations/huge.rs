@@ -1,6 +1,6 @@
 //! Huge pages made, split, zapped and moved, and tables that two processes share.
 
-use crate::harness::{Kernel, Machine, P, Page, Q, Spent};
+use crate::harness::{Kernel, Machine, P, Page, Q, Spent, table_range};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::change::{PutOff, Reason};
 use tlb_shootdown_model::memory::descriptor::Rights::ReadWrite;
@@ -50,7 +50,7 @@ pub(crate) fn thp_collapse<M: Machine>(k: &mut Kernel<M>) {
     let mut tables = Vec::new();
     k.replace(
         &decision,
-        Kernel::<M>::table_range(BASE),
+        table_range(BASE),
         Some(PageSize::KIB_4),
         |k| tables = k.unhang(P, BASE),
         |k| {

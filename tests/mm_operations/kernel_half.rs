@@ -1,6 +1,6 @@
 //! The kernel's own mappings, and the tables that they were in.
 
-use crate::harness::{KERNEL, Kernel, Machine, P, Q, Spent, meets_kernel};
+use crate::harness::{KERNEL, Kernel, Machine, P, Q, Spent, meets_kernel, table_range};
 use tlb_shootdown::address::{PageRange, PageSize, PhysAddr, VirtAddr};
 use tlb_shootdown::change::{PutOff, Reason, Told};
 use tlb_shootdown::secondary::Needs;
@@ -42,12 +42,7 @@ pub(crate) fn vmalloc<M: Machine>(k: &mut Kernel<M>) {
             base: PhysAddr::new(table),
         })
         .collect();
-    k.flush_kernel_tables(
-        KERNEL,
-        &decision,
-        Kernel::<M>::table_range(M::KERNEL),
-        &items,
-    );
+    k.flush_kernel_tables(KERNEL, &decision, table_range(M::KERNEL), &items);
     k.has_freed(&pages, &tables);
     k.device_reads(P, M::KERNEL + 0x10_0000, None);
     // Four pages and then everything, on four CPUs of x86-64. An IOMMU that is told drops everything: all PASIDs, and device TLBs.

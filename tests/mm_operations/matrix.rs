@@ -65,16 +65,36 @@ pub(crate) const KERNEL_HALF: Control = Control {
 /// As late as may be, and a few runs in which chance decides what is done when, what is evicted, and what is fetched unasked.
 const TEMPERS: [Temper; 3] = [Temper::Late, Temper::Seeded(1), Temper::Seeded(2)];
 
+/// The kinds of a column. A device that snoops is there once more with a process that runs on this CPU alone: its flushes have to be broadcast
+/// all the same.
+fn runs<M: Machine>(column: Column) -> Vec<Run<M::Cpu>> {
+    let mut runs = Vec::new();
+    for (cpus, beside) in M::kinds(column) {
+        let counts = runs.is_empty();
+        for is_alone in [false, true] {
+            if !is_alone || beside.snoops() {
+                runs.push(Run {
+                    cpus,
+                    beside,
+                    is_alone,
+                    temper: Temper::Late,
+                    left: Left::Nothing,
+                    counts,
+                });
+            }
+        }
+    }
+    runs
+}
+
 /// The row, in every kind of its column.
 pub(crate) fn kept<M: Machine>(column: Column, row: Row<M>) {
-    for (nth, (cpus, beside)) in M::kinds(column).into_iter().enumerate() {
+    for run in runs::<M>(column) {
         for temper in TEMPERS {
             let mut kernel = Kernel::<M>::boot(Run {
-                cpus,
-                beside,
                 temper,
-                left: Left::Nothing,
-                counts: nth == 0 && temper == Temper::Late,
+                counts: run.counts && temper == Temper::Late,
+                ..run
             });
             row(&mut kernel);
             kernel.ends_clean();
@@ -84,22 +104,16 @@ pub(crate) fn kept<M: Machine>(column: Column, row: Row<M>) {
 
 /// The row with its calls left out, then with the device untold: whoever is to be found wrong is, and nobody else.
 pub(crate) fn left_out<M: Machine>(column: Column, row: Row<M>, control: Control) {
-    for (cpus, beside) in M::kinds(column) {
+    for run in runs::<M>(column) {
         for left in [Left::Call, Left::Notice] {
-            let run = Run {
-                cpus,
-                beside,
-                temper: Temper::Late,
-                left,
-                counts: false,
-            };
+            let run = Run { left, ..run };
             let mut kernel = Kernel::<M>::boot(run);
             row(&mut kernel);
             let findings = kernel.findings();
             let found = (!findings.cpu.is_empty(), !findings.device.is_empty());
             let expected = match findings.void {
-                Some(_) => (false, false),
-                None => control.shows::<M>(beside, left),
+                Some(_) if left == Left::Call => (false, false),
+                _ => control.shows::<M>(&run),
             };
             assert_eq!(found, expected, "{run:?}: CPUs and device; {findings:#?}");
         }
@@ -108,16 +122,19 @@ pub(crate) fn left_out<M: Machine>(column: Column, row: Row<M>, control: Control
 
 impl Control {
     /// On CPUs, and on the device.
-    fn shows<M: Machine>(&self, beside: Beside, left: Left) -> (bool, bool) {
+    fn shows<M: Machine>(&self, run: &Run<M::Cpu>) -> (bool, bool) {
+        let (beside, left) = (run.beside, run.left);
         let (cpus, devices) = match left {
             Left::Nothing => (false, Shows::No),
             Left::Call => (self.cpus[M::INDEX], self.devices),
             Left::Notice => (false, self.untold),
         };
+        // A CPU that is alone broadcasts for nobody that it does not know of.
+        let hears = beside.hears_everything() && !run.is_alone;
         let device = match devices {
             Shows::No => false,
-            Shows::UnlessHeard if beside.hears_everything() => false,
-            Shows::WhenWidened if beside.hears_everything() => beside.believes_its_rights(),
+            Shows::UnlessHeard if hears => false,
+            Shows::WhenWidened if hears => beside.believes_its_rights(),
             Shows::Yes | Shows::UnlessHeard | Shows::WhenWidened => beside != Beside::Nothing,
             Shows::WithKernelHalf => meets_kernel(beside, M::FORMAT),
         };

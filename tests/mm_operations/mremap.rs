@@ -1,6 +1,6 @@
 //! Pages that move to another address.
 
-use crate::harness::{Kernel, Machine, P, Page, Spent, span};
+use crate::harness::{Kernel, Machine, P, Page, Spent, span, table_range};
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::change::{PutOff, Reason};
 use tlb_shootdown_model::memory::descriptor::Rights::ReadWrite;
@@ -38,7 +38,7 @@ pub(crate) fn mremap<M: Machine>(k: &mut Kernel<M>) {
     let new_in_table = moved(&in_table, BASE, NEW);
     let tables = k.unhang(P, BASE + BLOCK);
     k.hang(P, NEW + BLOCK, 2, &tables);
-    let covered = Kernel::<M>::table_range(BASE + BLOCK);
+    let covered = table_range(BASE + BLOCK);
     k.flush(P, &decision, covered, Some(PageSize::KIB_4));
     k.has_spent(Spent {
         rounds: 2,

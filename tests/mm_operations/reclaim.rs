@@ -14,7 +14,7 @@ fn write_in_the_window<M: Machine>(k: &mut Kernel<M>, page: &Page) -> Page {
     let by_device = k.device_write(P, page.va, WRITTEN);
     let was_written = match by_device {
         Some(written) => written.is_ok(),
-        None => k.model.cpu(1).write(page.va, WRITTEN).is_ok(),
+        None => k.model.cpu(k.other_cpu(P)).write(page.va, WRITTEN).is_ok(),
     };
     assert!(was_written || !k.is_predictable());
     Page {
@@ -132,7 +132,7 @@ pub(crate) fn clear_young<M: Machine>(k: &mut Kernel<M>) {
 fn forgets<M: Machine>(k: &mut Kernel<M>, reason: Reason, page: &Page) {
     let decision = k.decide(reason, PutOff::Freely);
     k.is_put_off(&decision, P, &[*page]);
-    let held = (k.model.cpu(1).held(), k.held_by_device());
+    let held = k.held();
     k.flush(P, &decision, page.range(), Some(page.size));
     k.has_let_go(held);
 }

@@ -56,7 +56,7 @@ pub(crate) fn uprobe<M: Machine>(k: &mut Kernel<M>) {
                 k.map(P, &page, ReadOnly);
             },
         );
-        k.cpu_reads(1, page.va, Some(page.word));
+        k.cpu_reads(k.other_cpu(P), page.va, Some(page.word));
         k.device_reads(P, page.va, Some(page.word));
     }
     k.has_spent(Spent {

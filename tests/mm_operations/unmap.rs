@@ -1,6 +1,6 @@
 //! Pages and tables that go, and the end of a process.
 
-use crate::harness::{Kernel, Machine, P, Page, Spent};
+use crate::harness::{Kernel, Machine, P, Page, Spent, table_range};
 use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::change::{Call, PutOff, Reason};
 use tlb_shootdown::ticket::Item;
@@ -49,7 +49,7 @@ pub(crate) fn table_free<M: Machine>(k: &mut Kernel<M>) {
     }
     let tables = k.unhang(P, BASE);
     for &table in &tables {
-        gather.free_table(Kernel::<M>::table_range(BASE), table);
+        gather.free_table(table_range(BASE), table);
     }
     k.is_put_off(&decision, P, &pages);
     k.finish(gather);

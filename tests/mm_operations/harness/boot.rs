@@ -7,6 +7,7 @@ use super::kernel::{Kernel, Left, P, Process, Q, Run};
 use super::machine::{CPUS, Engine, Machine, Platform};
 use super::sink::Sink;
 use super::spent::Meter;
+use tlb_shootdown::arch::{Arch as _, Delivery};
 use tlb_shootdown::change::Needed;
 use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::platform::Platform as _;
@@ -23,7 +24,7 @@ fn leak<T>(value: T) -> &'static T {
 }
 
 impl<M: Machine> Kernel<M> {
-    /// P runs on CPUs 0, 1 and 2, Q on CPU 3, and the device acts for both. Nothing is mapped.
+    /// P runs on CPUs 0, 1 and 2, or here alone, Q on CPU 3, and the device acts for both. Nothing is mapped.
     pub(crate) fn boot(run: Run<M::Cpu>) -> Self {
         let model = M::model(run.cpus, run.temper);
         let platform = Platform::<M>::new(model.clone());
@@ -62,15 +63,22 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn start_cpus(&mut self) {
-        if M::shares_ids_when_busy(self.run.cpus) {
+        let is_common = M::shares_ids_when_busy(self.run.cpus);
+        if is_common {
             (0..CPUS).for_each(|cpu| self.switch(cpu, P));
             self.engine.flush_space(self.space(P)).unwrap();
         }
-        for (cpu, process) in [(0, P), (1, P), (2, P), (3, Q)] {
-            self.switch(cpu, process);
+        for &cpu in self.cpus_of(P) {
+            self.switch(cpu, P);
         }
-        // Whoever has switched since is under the common identifier, where there is one.
-        self.engine.flush_space(self.space(P)).unwrap();
+        self.switch(3, Q);
+        if is_common {
+            // Everybody has switched since, and is under the common identifier.
+            self.engine.flush_space(self.space(P)).unwrap();
+            let arch = self.engine.arch();
+            let id = arch.hardware_id(self.space(P).hardware());
+            assert_eq!(arch.delivery(id), Delivery::Broadcast);
+        }
     }
 
     /// Known to the engine before it can walk.
@@ -95,49 +103,48 @@ impl<M: Machine> Kernel<M> {
     /// The table that devices walk, which is the last.
     fn table(&self, process: usize) -> Table {
         let trees = self.trees(process);
-        let is_shared = trees.len() == 1 && self.needs_id();
+        // An IOMMU of x86-64 has identifiers of its own in any case.
+        let is_shared = trees.len() == 1 && M::FORMAT != Format::X86;
         Table {
             root: trees.last().unwrap().root(),
             id: is_shared.then(|| M::shared_id(self.engine.arch(), self.space(process))),
         }
     }
 
-    fn needs_id(&self) -> bool {
-        M::FORMAT != Format::X86
-    }
-
     /// The context switch of a CPU.
     pub(super) fn switch(&self, cpu: usize, process: usize) {
-        let platform = self.engine.platform();
-        platform.set_current(cpu);
-        let irqs_off = platform.irq_save();
-        let space = self.space(process);
-        let id = self.engine.switch_to(space).unwrap();
-        platform.load(space.id(), self.trees(process)[0].root(), id);
-        self.engine.root_loaded();
-        drop(irqs_off);
-        platform.set_current(0);
+        self.on(cpu, || {
+            let space = self.space(process);
+            let id = self.engine.switch_to(space).unwrap();
+            let root = self.trees(process)[0].root();
+            self.engine.platform().load(space.id(), root, id);
+            self.engine.root_loaded();
+        });
     }
 
     /// The CPU runs a kernel thread on the root that it has.
     pub(super) fn enter_lazy(&self, cpu: usize) {
-        let platform = self.engine.platform();
-        platform.set_current(cpu);
-        let irqs_off = platform.irq_save();
-        self.engine.enter_lazy();
-        M::enter_lazy(&self.model.cpu(cpu));
-        drop(irqs_off);
-        platform.set_current(0);
+        self.on(cpu, || {
+            self.engine.enter_lazy();
+            M::enter_lazy(&self.model.cpu(cpu));
+        });
     }
 
     /// The CPU runs a kernel thread on the kernel's own root.
     pub(super) fn switch_to_kernel(&self, cpu: usize) {
+        self.on(cpu, || {
+            self.engine.switch_to_kernel();
+            self.model.cpu(cpu).run_nothing();
+            self.engine.root_loaded();
+        });
+    }
+
+    /// Does this on a CPU with interrupts off.
+    fn on(&self, cpu: usize, f: impl FnOnce()) {
         let platform = self.engine.platform();
         platform.set_current(cpu);
         let irqs_off = platform.irq_save();
-        self.engine.switch_to_kernel();
-        self.model.cpu(cpu).run_nothing();
-        self.engine.root_loaded();
+        f();
         drop(irqs_off);
         platform.set_current(0);
     }

@@ -90,7 +90,7 @@ impl<M: Machine> Kernel<M> {
             ReplaceStep::Store => {
                 self.owes = Needed::Nothing;
                 self.settle(P);
-                self.cpu_reads(1, pages.first().raw(), None);
+                self.cpu_reads(self.other_cpu(P), pages.first().raw(), None);
                 self.device_reads(P, pages.first().raw(), None);
                 store(self);
             }

@@ -40,6 +40,11 @@ impl Beside {
         }
     }
 
+    /// It follows the CPUs' broadcasts.
+    pub(crate) fn snoops(self) -> bool {
+        self == Self::SnoopingSmmu || self.hears_everything()
+    }
+
     /// A device that is told by the CPUs' broadcasts alone, and so of whatever CPUs are.
     pub(crate) fn hears_everything(self) -> bool {
         matches!(self, Self::Link(options) if options.snoops)

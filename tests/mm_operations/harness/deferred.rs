@@ -4,7 +4,7 @@ use super::kernel::{Kernel, P};
 use super::machine::{Machine, Platform, Space};
 use super::page::Page;
 use super::sink::Sink;
-use tlb_shootdown::address::{PageRange, PageSize, PhysAddr};
+use tlb_shootdown::address::{PageRange, PhysAddr};
 use tlb_shootdown::batch::{Gather, Reclaim};
 use tlb_shootdown::change::{Call, Decision, Needed, PutOff};
 use tlb_shootdown::flush::Flush;
@@ -73,8 +73,7 @@ impl<M: Machine> Batch<M> {
         let item = comes_free.then(|| page.item());
         self.unasked.extend(item);
         if self.calls {
-            let flush = decision.flush(page.range(), Some(page.size));
-            self.reclaim.add_dirty(space, flush).unwrap();
+            self.reclaim.add_dirty(space, page.flush(decision)).unwrap();
             if let Some(item) = item {
                 self.reclaim.held().push(item).unwrap();
             }
@@ -149,9 +148,7 @@ impl<M: Machine> Kernel<M> {
 
     /// CPU and device use the entry that they have; where chance has taken it from them, they fault.
     fn is_still_used(&mut self, owner: usize, page: &Page) {
-        let cpu = *Self::cpus_of(owner).last().unwrap_or(&0);
-        let cpu = if owner == P { 1 } else { cpu };
-        let by_cpu = self.model.cpu(cpu).read(page.va);
+        let by_cpu = self.model.cpu(self.other_cpu(owner)).read(page.va);
         let by_device = self.device_read(owner, page.va);
         let reads = by_device
             .into_iter()
@@ -189,10 +186,5 @@ impl<M: Machine> Kernel<M> {
         freed.sort_unstable();
         expected.sort_unstable();
         assert_eq!(freed, expected, "{:?}", self.run);
-    }
-
-    /// Pages of one size side by side have changed, and nothing comes free.
-    pub(crate) fn change_of(decision: &Decision, page: &Page) -> Flush {
-        decision.flush(page.range(), Some::<PageSize>(page.size))
     }
 }

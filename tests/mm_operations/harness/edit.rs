@@ -4,7 +4,7 @@ use super::format::Format;
 use super::kernel::{KERNEL, Kernel};
 use super::machine::Machine;
 use super::page::Page;
-use tlb_shootdown::address::{PageRange, PageSize};
+use tlb_shootdown::address::PageSize;
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::memory::descriptor::Rights;
 
@@ -125,12 +125,6 @@ impl<M: Machine> Kernel<M> {
         M::publish(&self.model);
         // The test's own barrier is nobody's cost.
         self.model.take_counts();
-    }
-
-    /// What a table covers that an entry of level 2 leads to, in pages.
-    pub(crate) fn table_range(va: u64) -> PageRange {
-        let block = PageRange::page(tlb_shootdown::address::VirtAddr::new(va), PageSize::MIB_2);
-        block.with_stride(PageSize::KIB_4)
     }
 
     fn edit(&mut self, owner: usize, page: &Page, store: impl Fn(&Tables, Format)) {

@@ -17,7 +17,7 @@ pub(super) enum Who {
 pub(crate) struct Findings {
     pub(crate) cpu: Vec<String>,
     pub(crate) device: Vec<String>,
-    /// Why nothing is to be found in this run.
+    /// Why nothing is to be found though the call is left out.
     pub(crate) void: Option<&'static str>,
 }
 
@@ -50,7 +50,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// There is nothing for a control to find here.
+    /// Nothing is wrong in this run without the call.
     pub(crate) fn control_is_void(&mut self, reason: &'static str) {
         self.findings.void = Some(reason);
     }

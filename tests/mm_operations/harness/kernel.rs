@@ -33,6 +33,8 @@ pub(crate) enum Left {
 pub(crate) struct Run<C> {
     pub(crate) cpus: C,
     pub(crate) beside: Beside,
+    /// P runs here and nowhere else.
+    pub(crate) is_alone: bool,
     pub(crate) temper: Temper,
     pub(crate) left: Left,
     /// What the operation costs is compared with the row's figures.

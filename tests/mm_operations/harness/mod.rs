@@ -31,7 +31,7 @@ pub(crate) use column::{Beside, Column};
 pub(crate) use iommu::meets_kernel;
 pub(crate) use kernel::{KERNEL, Kernel, Left, P, Q, Run};
 pub(crate) use machine::Machine;
-pub(crate) use page::{Page, span};
+pub(crate) use page::{Page, span, table_range};
 pub(crate) use powerpc::Power;
 pub(crate) use spent::Spent;
 pub(crate) use x86_64::X86_64;

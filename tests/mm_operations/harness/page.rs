@@ -1,7 +1,8 @@
 //! A page as the kernel has it in its books.
 
 use tlb_shootdown::address::{PageRange, PageSize, PhysAddr, VirtAddr};
-use tlb_shootdown::change::Level;
+use tlb_shootdown::change::{Decision, Level};
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::ticket::Item;
 use tlb_shootdown_model::memory::Mapping;
 use tlb_shootdown_model::memory::descriptor::Rights;
@@ -34,6 +35,11 @@ impl Page {
         Item::DirtyFrame { base, size }
     }
 
+    /// Its flush, by itself.
+    pub(crate) fn flush(&self, decision: &Decision) -> Flush {
+        decision.flush(self.range(), Some(self.size))
+    }
+
     pub(super) fn mapping(&self, rights: Rights, global: bool) -> Mapping {
         Mapping {
             pa: self.frame,
@@ -55,4 +61,9 @@ impl Page {
 pub(crate) fn span(pages: &[Page]) -> PageRange {
     let (first, last) = (pages.first().unwrap(), pages.last().unwrap());
     PageRange::inclusive(first.addr(), last.addr(), first.size).unwrap()
+}
+
+/// What a table of pages covers in which this address lies.
+pub(crate) fn table_range(va: u64) -> PageRange {
+    PageRange::page(VirtAddr::new(va), PageSize::MIB_2).with_stride(PageSize::KIB_4)
 }

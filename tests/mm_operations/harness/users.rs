@@ -11,12 +11,25 @@ use super::page::Page;
 pub(super) const LAZY: usize = 2;
 
 impl<M: Machine> Kernel<M> {
-    pub(super) fn cpus_of(owner: usize) -> &'static [usize] {
+    pub(super) fn cpus_of(&self, owner: usize) -> &'static [usize] {
         match owner {
+            P if self.run.is_alone => &[0],
             P => &[0, 1, LAZY],
             Q => &[3],
             _ => &[0, 1, LAZY, 3],
         }
+    }
+
+    /// A CPU that uses it: another than this one, where there is one.
+    pub(crate) fn other_cpu(&self, owner: usize) -> usize {
+        let cpus = self.cpus_of(owner);
+        cpus.get(1).copied().unwrap_or(cpus[0])
+    }
+
+    /// All of them but this one.
+    pub(crate) fn other_cpus(&self, owner: usize) -> impl Iterator<Item = usize> + use<M> {
+        let cpus = self.cpus_of(owner);
+        cpus.iter().copied().filter(|cpu| *cpu != 0)
     }
 
     /// The device's context, where it acts for the owner.
@@ -43,8 +56,10 @@ impl<M: Machine> Kernel<M> {
 
     /// The operation begins: one CPU is lazy, and what is spent is counted from here.
     pub(crate) fn begin(&mut self) {
-        self.enter_lazy(LAZY);
-        self.is_lazy = true;
+        if !self.run.is_alone {
+            self.enter_lazy(LAZY);
+            self.is_lazy = true;
+        }
         self.model.take_counts();
         self.meter.reset();
     }
@@ -82,7 +97,7 @@ impl<M: Machine> Kernel<M> {
         if owner == P {
             self.end_lazy();
         }
-        for &cpu in Self::cpus_of(owner) {
+        for &cpu in self.cpus_of(owner) {
             self.cpu_reads(cpu, va, word);
         }
         self.device_reads(owner, va, word);
@@ -118,7 +133,7 @@ impl<M: Machine> Kernel<M> {
         if owner == P {
             self.end_lazy();
         }
-        for &cpu in Self::cpus_of(owner) {
+        for &cpu in self.cpus_of(owner) {
             self.cpu_writes(cpu, page, allowed);
         }
         self.device_writes(owner, page, allowed);
@@ -157,21 +172,23 @@ impl<M: Machine> Kernel<M> {
         Some(iommu.write(context, va, word))
     }
 
-    /// CPU 1 and the device hold fewer entries than they did before the last call.
-    pub(crate) fn has_let_go(&mut self, (by_cpu, by_device): (usize, usize)) {
-        if self.model.cpu(1).held() >= by_cpu {
-            self.odd(Who::Cpu, "CPU 1 has let go of nothing".into());
+    /// How many entries another CPU of P and the device hold.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let by_cpu = self.model.cpu(self.other_cpu(P)).held();
+        (by_cpu, self.iommu.as_ref().map_or(0, |iommu| iommu.held()))
+    }
+
+    /// They hold fewer than before the last call.
+    pub(crate) fn has_let_go(&mut self, before: (usize, usize)) {
+        let (by_cpu, by_device) = self.held();
+        if by_cpu >= before.0 {
+            self.odd(Who::Cpu, "the CPU has let go of nothing".into());
         }
         // A device may ask again at once for what it has let go of.
-        let hears = self.run.beside.hears_everything() && self.held_by_device() < by_device;
+        let hears = self.run.beside.hears_everything() && by_device < before.1;
         let is_told = self.last_call.commands > 0 || hears;
         if !is_told && self.iommu.is_some() {
             self.odd(Who::Device, "the device has let go of nothing".into());
         }
-    }
-
-    /// How many entries the IOMMU and its device hold.
-    pub(crate) fn held_by_device(&self) -> usize {
-        self.iommu.as_ref().map_or(0, |iommu| iommu.held())
     }
 }
