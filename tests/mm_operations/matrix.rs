@@ -62,8 +62,14 @@ pub(crate) const KERNEL_HALF: Control = Control {
     ..EVERYBODY
 };
 
-/// As late as may be, and a few runs in which chance decides what is done when, what is evicted, and what is fetched unasked.
-const TEMPERS: [Temper; 3] = [Temper::Late, Temper::Seeded(1), Temper::Seeded(2)];
+/// As late as may be; at once, which is too early for what has been started in the wrong order; and as chance has it, with evictions, and with
+/// fetches that nobody asked for.
+const TEMPERS: [Temper; 4] = [
+    Temper::Late,
+    Temper::Kind,
+    Temper::Seeded(1),
+    Temper::Seeded(2),
+];
 
 /// The kinds of a column. A device that snoops is there once more with a process that runs on this CPU alone: its flushes have to be broadcast
 /// all the same.

@@ -2,7 +2,8 @@
 
 use crate::harness::{Kernel, Machine, P, Page, Spent, span};
 use tlb_shootdown::address::PageSize;
-use tlb_shootdown::change::{PutOff, Reason};
+use tlb_shootdown::arch::Arch as _;
+use tlb_shootdown::change::{PutOff, Reason, Told};
 use tlb_shootdown_model::cpu::Fault;
 use tlb_shootdown_model::memory::descriptor::Rights::{ReadOnly, ReadWrite};
 
@@ -113,6 +114,8 @@ pub(crate) fn spurious_write_fault<M: Machine>(k: &mut Kernel<M>) {
     if k.is_predictable() && cpu != 0 {
         assert_eq!(faulted, Err(Fault::Permission));
     }
+    let decision = k.engine.arch().decide(Reason::SpuriousFault);
+    assert_eq!(decision.told(), Told::None);
     k.fix_spurious_fault(cpu, &page);
     k.has_spent(Spent {
         without_device: 1,

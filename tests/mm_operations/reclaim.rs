@@ -8,7 +8,7 @@ use tlb_shootdown_model::memory::descriptor::Rights::ReadWrite;
 const BASE: u64 = 0x4000_0000;
 const WRITTEN: u64 = 0x7777;
 
-/// The device, and CPU 1 where there is none, writes to a page that is unmapped and not flushed: the write may be lost only if the access
+/// The device, and another CPU where there is none, writes to a page that is unmapped and not flushed: the write may be lost only if the access
 /// faulted. What the frame holds then.
 fn write_in_the_window<M: Machine>(k: &mut Kernel<M>, page: &Page) -> Page {
     let by_device = k.device_write(P, page.va, WRITTEN);

@@ -5,13 +5,15 @@ use super::iommu::{self, Table};
 use super::judge::Findings;
 use super::kernel::{Kernel, Left, P, Process, Q, Run};
 use super::machine::{CPUS, Engine, Machine, Platform};
+use super::quick::Quick;
 use super::sink::Sink;
 use super::spent::Meter;
 use tlb_shootdown::arch::{Arch as _, Delivery};
 use tlb_shootdown::change::Needed;
 use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::platform::Platform as _;
-use tlb_shootdown_model::Model;
+use tlb_shootdown::secondary::SecondaryTlb;
+use tlb_shootdown_model::{Model, Temper};
 
 /// Longer than anything takes here, so that what is never answered fails soon.
 const PATIENCE: Patience = Patience {
@@ -86,17 +88,29 @@ impl<M: Machine> Kernel<M> {
         let Some(iommu) = &self.iommu else {
             return;
         };
+        let tlb = self.hardware_of(iommu.tlb());
         let is_told = self.run.left != Left::Notice;
         if is_told {
-            self.engine.register_instance(iommu.tlb()).unwrap();
+            self.engine.register_instance(tlb).unwrap();
         }
         for (process, context) in [(P, 1), (Q, 2)] {
             let key = iommu.reserve(context, self.table(process));
             if is_told {
                 let space = self.space(process);
-                let _attached = self.engine.attach(space, iommu.tlb(), key).unwrap();
+                let _attached = self.engine.attach(space, tlb, key).unwrap();
             }
             iommu.install(key);
+        }
+    }
+
+    /// As quick as the machine's temper allows.
+    fn hardware_of(&self, inner: &'static dyn SecondaryTlb) -> &'static dyn SecondaryTlb {
+        match self.run.temper {
+            Temper::Kind => leak(Quick {
+                inner,
+                model: self.model.clone(),
+            }),
+            Temper::Late | Temper::Seeded(_) => inner,
         }
     }
 

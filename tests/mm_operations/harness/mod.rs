@@ -18,6 +18,7 @@ mod machine;
 mod ocxl;
 mod page;
 mod powerpc;
+mod quick;
 mod sink;
 mod smmuv3;
 mod spent;
