@@ -90,6 +90,13 @@ impl Tables {
         Some(table)
     }
 
+    /// Puts a table that [`Tables::unhang_table`] has given back into the tree, below the lowest on the way to `va`.
+    pub fn rehang_table(&self, cpu: usize, va: u64, table: u64) {
+        let (level, above) = self.lowest(va);
+        let at = self.slot(above, level, va);
+        self.edit(cpu, at, self.format.table(level, table), va, level);
+    }
+
     /// The leaf descriptor of a page as last stored; 0 where there is none.
     pub fn descriptor(&self, va: u64) -> u64 {
         self.leaf(va).map_or(0, |(_, _, raw)| raw)
@@ -97,13 +104,18 @@ impl Tables {
 
     /// Where, at which level and what the leaf entry is.
     fn leaf(&self, va: u64) -> Option<(u64, i8, u64)> {
-        let (level, table) = match self.path(va).last() {
-            Some(&(_, level, table)) => (level + 1, table),
-            None => (self.top, self.root),
-        };
+        let (level, table) = self.lowest(va);
         let at = self.slot(table, level, va);
         let raw = self.load(at);
         matches!(self.format.decode(level, raw), Kind::Leaf(_)).then_some((at, level, raw))
+    }
+
+    /// The level of the lowest table on the way, and where it is.
+    fn lowest(&self, va: u64) -> (i8, u64) {
+        match self.path(va).last() {
+            Some(&(_, level, table)) => (level + 1, table),
+            None => (self.top, self.root),
+        }
     }
 
     /// Every table entry on the way: where it is, its level, and the table it leads to.

@@ -59,6 +59,11 @@ pub(crate) const fn user_page(phys: u64, writable: bool) -> u64 {
     phys | VALID | NORMAL | USER | right | INNER | ACCESSED | NOT_GLOBAL | NO_EXECUTE
 }
 
+/// A block of 2 MiB of a process, writable: bit 1 is clear.
+pub(crate) const fn user_block(phys: u64) -> u64 {
+    user_page(phys, true) & !0b10
+}
+
 /// Index of `address` in a table of `level` (0 to 3).
 pub(crate) const fn index(address: u64, level: u32) -> usize {
     (address >> (39 - 9 * level)) as usize % ENTRIES

@@ -13,8 +13,8 @@ use crate::smmu::{self, Smmu};
 use crate::{clock, memory, pci};
 
 /// The page through which what the device has read comes back: mapped in every space the device is attached to, to the
-/// frame that no case uses.
-pub const WINDOW: usize = 16;
+/// frame that no case uses. Its number is that frame's, so that a large page maps it there as well.
+pub const WINDOW: usize = memory::SPARE;
 
 /// Bytes of one access.
 const WORD: u64 = 8;

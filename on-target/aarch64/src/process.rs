@@ -4,8 +4,11 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::descriptor::{ENTRIES, Table, index, table, user_page};
+use tlb_shootdown_scenarios::Directory;
+
+use crate::descriptor::{ENTRIES, Table, index, table, user_block, user_page};
 use crate::layout::phys_of;
+use crate::memory;
 
 /// Where a process's pages begin.
 pub const BASE: u64 = 0x10_0000_0000;
@@ -45,10 +48,8 @@ impl PageTable {
     /// Links the levels and unmaps every page. No TLB is told.
     pub fn clear(&self) {
         for level in 0..3 {
-            self.entry(level, index(BASE, level)).store(
-                table(self.root() + u64::from(level + 1) * PAGE_SIZE),
-                Ordering::Relaxed,
-            );
+            self.entry(level, index(BASE, level))
+                .store(table(self.address_of(level + 1)), Ordering::Relaxed);
         }
         for page in 0..ENTRIES {
             self.entry(3, page).store(0, Ordering::Relaxed);
@@ -62,6 +63,21 @@ impl PageTable {
     pub fn set(&self, page: usize, entry: Option<(u64, bool)>) {
         let value = entry.map_or(0, |(phys, writable)| user_page(phys, writable));
         self.entry(3, page).store(value, Ordering::Relaxed);
+    }
+
+    /// Stores the entry above the last-level table and tells no TLB.
+    pub fn set_directory(&self, to: Directory) {
+        let value = match to {
+            Directory::Empty => 0,
+            Directory::Table => table(self.address_of(3)),
+            Directory::LargePage => user_block(memory::phys(0)),
+        };
+        self.entry(2, index(BASE, 2))
+            .store(value, Ordering::Relaxed);
+    }
+
+    fn address_of(&self, level: u32) -> u64 {
+        self.root() + u64::from(level) * PAGE_SIZE
     }
 
     fn entry(&self, level: u32, at: usize) -> &AtomicU64 {

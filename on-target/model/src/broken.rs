@@ -1,10 +1,8 @@
 //! How the machine itself can fail.
 
 use core::fmt;
-use tlb_shootdown::batch::{AddError, GatherError};
-use tlb_shootdown::error::FlushError;
 use tlb_shootdown_model::oracle::{Counts, Violation};
-use tlb_shootdown_scenarios::Cost;
+use tlb_shootdown_scenarios::{Cost, Unflushed};
 
 /// Why a scenario could not be played.
 #[derive(Clone, Debug)]
@@ -12,11 +10,7 @@ pub enum Broken {
     /// A CPU, the SMMU or the device could not be set up or taken down; what was refused.
     SetUp(String),
     /// A shootdown did not complete.
-    Flush(FlushError<1>),
-    /// A gather did not complete.
-    Gather(GatherError<1>),
-    /// A batch did not complete.
-    Batch(AddError<1>),
+    Flush(Unflushed<1>),
     /// The oracle saw what must not happen.
     Violation(Violation),
     /// The cost that the library gave is not what the machine counted.
@@ -33,8 +27,6 @@ impl fmt::Display for Broken {
         match self {
             Self::SetUp(what) => write!(f, "the machine could not be set up: {what}"),
             Self::Flush(error) => write!(f, "the shootdown failed: {error:?}"),
-            Self::Gather(error) => write!(f, "the gather failed: {error:?}"),
-            Self::Batch(error) => write!(f, "the batch failed: {error:?}"),
             Self::Violation(violation) => write!(f, "the oracle objects: {violation}"),
             Self::Miscounted { cost, counts } => {
                 write!(f, "the library counted {cost:?}, the machine {counts:?}")
@@ -44,6 +36,12 @@ impl fmt::Display for Broken {
 }
 
 impl core::error::Error for Broken {}
+
+impl From<Unflushed<1>> for Broken {
+    fn from(error: Unflushed<1>) -> Self {
+        Self::Flush(error)
+    }
+}
 
 impl Broken {
     /// Something that was refused while setting up.

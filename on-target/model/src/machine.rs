@@ -2,11 +2,9 @@
 
 use crate::broken::Broken;
 use crate::family::{Family, Iommu as _, Platform};
-use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::address::{PageSize, VirtAddr};
 use tlb_shootdown::arch::Arch as _;
-use tlb_shootdown::cost::Cost;
 use tlb_shootdown::dma::DmaBarriers;
-use tlb_shootdown::error::FlushError;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
@@ -19,8 +17,8 @@ use tlb_shootdown_model::memory::{self, Tables};
 use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::ModelBarriers;
 use tlb_shootdown_scenarios::{
-    self as scenarios, Access, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal, Rights,
-    Yardstick,
+    self as scenarios, Access, Directory, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal,
+    Rights, Spaces, Unflushed, Yardstick,
 };
 
 const CPUS: usize = 4;
@@ -29,6 +27,14 @@ const OTHER_CPU: usize = 1;
 
 /// Where the pages of the space lie.
 const BASE: u64 = 0x4000_0000;
+
+/// Bytes of a page, and of the large one that maps as much as a table of them.
+const SMALL: u64 = 0x1000;
+const LARGE: u64 = 0x20_0000;
+/// The level of that table's directory.
+const DIRECTORY: u8 = 2;
+
+const WRITABLE: memory::descriptor::Rights = memory::descriptor::Rights::ReadWrite;
 
 /// Rights of an upgrade, before and after.
 const UPGRADED: (Rights, Rights) = (Rights::ReadOnly, Rights::ReadWrite);
@@ -40,6 +46,8 @@ struct Process<F: Family> {
     space: AddressSpace<F::Arch, 1>,
     tables: Tables,
     device: Option<(Attachment, AttachKey)>,
+    /// The table of the pages, while a large page stands in its place or nothing does.
+    unhung: Option<u64>,
 }
 
 /// Four CPUs, an IOMMU and a device, all of them modelled, and the library on top.
@@ -49,7 +57,8 @@ pub(crate) struct Modelled<F: Family> {
     engine: &'static Engine<F>,
     barriers: ModelBarriers,
     iommu: F::Iommu,
-    frames: Vec<u64>,
+    /// Where the frames begin: a large page can map them.
+    frames: u64,
     process: Process<F>,
     /// What the CPUs have run before.
     neighbour: Process<F>,
@@ -65,6 +74,7 @@ impl<F: Family> Process<F> {
             space: engine.new_space(),
             tables: F::tables(model),
             device: None,
+            unhung: None,
         }
     }
 }
@@ -87,7 +97,6 @@ impl<F: Family> Modelled<F> {
         }
         F::seal(engine.arch());
         platform.set_current(THIS_CPU);
-        let frames = (0..2 * PAGES).map(|_| model.allocate(0x1000)).collect();
         Ok(Self {
             process: Process::new(engine, &model),
             neighbour: Process::new(engine, &model),
@@ -95,7 +104,7 @@ impl<F: Family> Modelled<F> {
             barriers: ModelBarriers::new(model.clone()),
             platform,
             engine,
-            frames,
+            frames: model.allocate(LARGE),
             pages: [None; PAGES as usize],
             widening: None,
             model,
@@ -162,7 +171,7 @@ impl<F: Family> Modelled<F> {
         let ended = self.engine.retire(&old.space).map_err(Broken::set_up)?;
         ended
             .wait()
-            .map_err(|unfinished| Broken::Flush(FlushError::Incomplete(unfinished.error)))?;
+            .map_err(|unfinished| Unflushed::from(unfinished.error))?;
         if let Some((attachment, key)) = old.device {
             self.iommu.detach(key)?;
             self.engine
@@ -193,72 +202,103 @@ impl<F: Family> Modelled<F> {
     fn map(&self, page: Page, mapping: Mapping) {
         let rights = match mapping.rights {
             Rights::ReadOnly => memory::descriptor::Rights::ReadOnly,
-            Rights::ReadWrite => memory::descriptor::Rights::ReadWrite,
+            Rights::ReadWrite => WRITABLE,
         };
-        let pa = self.frames[usize::from(mapping.frame.0)];
-        let mapping = memory::Mapping::page(pa, rights);
+        let mapping = memory::Mapping::page(self.frame(mapping.frame), rights);
         self.process.tables.map(THIS_CPU, raw(page), mapping);
     }
 
-    fn upgrade(&self, page: Page) -> Result<Cost, FlushError<1>> {
-        let space = &self.process.space;
-        let flush = Flush::page(address(page), PageSize::KIB_4);
-        match self.widening {
-            Some(widened) => self.engine.upgrade(space, flush, |step| match step {
-                // The change has made this one.
-                UpgradeStep::Invalidate => {}
-                UpgradeStep::Widen => self.map(page, widened),
-            }),
-            None => self.engine.flush_upgrade(space, flush),
+    /// Takes the table out of the tree, with entries for as much as a large page maps behind the pages that it has.
+    fn unhang_table(&mut self) {
+        let tables = &self.process.tables;
+        for offset in (u64::from(PAGES) * SMALL..LARGE).step_by(SMALL as usize) {
+            let page = memory::Mapping::page(self.frames + offset, WRITABLE);
+            tables.map(THIS_CPU, BASE + offset, page);
+        }
+        self.process.unhung = tables.unhang_table(THIS_CPU, BASE);
+    }
+
+    /// Stores the entry above the table that was taken out.
+    fn store_directory(&self, to: Directory) {
+        let tables = &self.process.tables;
+        match (to, self.process.unhung) {
+            (Directory::LargePage, _) => {
+                let page = memory::Mapping::page(self.frames, WRITABLE);
+                let level = DIRECTORY;
+                tables.map(THIS_CPU, BASE, memory::Mapping { level, ..page });
+            }
+            (Directory::Table, Some(table)) => tables.rehang_table(THIS_CPU, BASE, table),
+            (Directory::Table, None) => {}
+            (Directory::Empty, _) => {
+                tables.unmap(THIS_CPU, BASE);
+                // The library makes it visible.
+                return;
+            }
+        }
+        self.barriers.publish_tables();
+    }
+
+    fn frame(&self, frame: Frame) -> u64 {
+        self.frames + u64::from(frame.0) * SMALL
+    }
+
+    fn look(&self, observer: Observer, page: Page) -> Access {
+        let at = raw(page);
+        match observer {
+            Observer::ThisCpu => cpu_access(self.model.cpu(THIS_CPU).read(at)),
+            Observer::OtherCpu => cpu_access(self.model.cpu(OTHER_CPU).read(at)),
+            Observer::Device => self.iommu.read(at),
         }
     }
 
-    fn start(&self, flush: scenarios::Flush) -> Result<scenarios::Cost, Broken> {
-        let space = &self.process.space;
-        let result = match flush {
-            scenarios::Flush::Upgrade(page) => self.upgrade(page),
-            scenarios::Flush::Page(page) => {
-                self.engine
-                    .flush_page(space, address(page), PageSize::KIB_4)
-            }
-            scenarios::Flush::Range { first, count } => {
-                let len = u64::from(count) * 0x1000;
-                let pages = PageRange::from_len(address(first), len, PageSize::KIB_4);
-                let flush = Flush::pages(pages.map_err(Broken::set_up)?);
-                self.engine
-                    .flush(space, flush.leaf_only().leaf_size(PageSize::KIB_4))
-            }
-            scenarios::Flush::Space => self.engine.flush_space(space),
-            scenarios::Flush::Gather(gathered) => {
-                let pages = gathered.iter().copied().map(address);
-                return scenarios::gather(self.engine, space, pages).map_err(Broken::Gather);
-            }
-            scenarios::Flush::Reclaim(taken) => {
-                let pages = taken.iter().copied().map(address);
-                let spaces = [space, &self.neighbour.space];
-                return scenarios::reclaim(self.engine, spaces, pages).map_err(Broken::Batch);
-            }
+    /// As the engine is asked for it.
+    fn spaces(&self) -> Spaces<'_, F::Arch, 1> {
+        Spaces {
+            tested: &self.process.space,
+            neighbour: &self.neighbour.space,
+            base: VirtAddr::new(BASE),
+        }
+    }
+
+    /// The second step of an upgrade in two, or whatever it is.
+    fn start(&self, flush: scenarios::Flush) -> Result<scenarios::Cost, Unflushed<1>> {
+        let (scenarios::Flush::Upgrade(page), Some(widened)) = (flush, self.widening) else {
+            return scenarios::flush(self.engine, &self.spaces(), flush);
         };
-        result.map(Into::into).map_err(Broken::Flush)
+        let page_flush = Flush::page(VirtAddr::new(raw(page)), PageSize::KIB_4);
+        let cost = self
+            .engine
+            .upgrade(&self.process.space, page_flush, |step| match step {
+                // The change has made this one.
+                UpgradeStep::Invalidate => {}
+                UpgradeStep::Widen => self.map(page, widened),
+            })?;
+        Ok(cost.into())
+    }
+
+    /// A flush has returned: the oracle excuses nothing any more.
+    fn settle(&self) -> Result<(), Broken> {
+        self.model.returned(self.process.tables.root(), 0, u64::MAX);
+        self.judge()
     }
 }
 
-fn address(page: Page) -> VirtAddr {
-    VirtAddr::new(raw(page))
+fn raw(page: Page) -> u64 {
+    BASE + u64::from(page.0) * SMALL
 }
 
-fn raw(page: Page) -> u64 {
-    BASE + u64::from(page.0) * 0x1000
+fn is_deferred(flush: scenarios::Flush) -> bool {
+    use scenarios::Flush::{Gather, Reclaim};
+    matches!(flush, Gather(_) | Reclaim(_))
 }
 
 /// Whether the library's figures are the machine's. Whoever is interrupted invalidates as much as the initiator does; where several changes
 /// were deferred, once for all of them, or nothing where it only lets go of a space that it has left.
-fn agree(cost: &scenarios::Cost, counts: &Counts, flush: scenarios::Flush) -> bool {
-    use scenarios::Flush::{Gather, Reclaim};
+fn agree(cost: &scenarios::Cost, counts: &Counts, deferred: bool) -> bool {
     let by_others = counts.tlbis.checked_sub(cost.invalidations);
-    let is_explained = by_others.is_some_and(|by_others| match flush {
-        Gather(_) | Reclaim(_) => by_others <= cost.ipis,
-        _ => by_others == cost.invalidations * cost.ipis,
+    let is_explained = by_others.is_some_and(|by_others| match deferred {
+        true => by_others <= cost.ipis,
+        false => by_others == cost.invalidations * cost.ipis,
     });
     cost.store_barriers == counts.store_barriers
         && is_explained
@@ -297,11 +337,11 @@ impl<F: Family> Machine for Modelled<F> {
     }
 
     fn fill(&mut self, frame: Frame, word: u64) {
-        self.model.poke(self.frames[usize::from(frame.0)], word);
+        self.model.poke(self.frame(frame), word);
     }
 
     fn word(&self, frame: Frame) -> u64 {
-        self.model.peek(self.frames[usize::from(frame.0)])
+        self.model.peek(self.frame(frame))
     }
 
     fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Broken> {
@@ -325,13 +365,16 @@ impl<F: Family> Machine for Modelled<F> {
         Ok(())
     }
 
+    fn set_directory(&mut self, to: Directory) -> Result<(), Broken> {
+        if to == Directory::LargePage {
+            self.unhang_table();
+        }
+        self.store_directory(to);
+        Ok(())
+    }
+
     fn read(&mut self, observer: Observer, page: Page) -> Result<Access, Broken> {
-        let at = raw(page);
-        Ok(match observer {
-            Observer::ThisCpu => cpu_access(self.model.cpu(THIS_CPU).read(at)),
-            Observer::OtherCpu => cpu_access(self.model.cpu(OTHER_CPU).read(at)),
-            Observer::Device => self.iommu.read(at),
-        })
+        Ok(self.look(observer, page))
     }
 
     fn write(&mut self, observer: Observer, page: Page, word: u64) -> Result<Access, Broken> {
@@ -348,14 +391,33 @@ impl<F: Family> Machine for Modelled<F> {
         self.model.take_counts();
         let cost = self.start(flush)?;
         let counts = self.model.take_counts();
-        if !agree(&cost, &counts, flush) {
+        if !agree(&cost, &counts, is_deferred(flush)) {
             return Err(Broken::Miscounted { cost, counts });
         }
         if self.widening.take().is_some() {
             self.barriers.publish_tables();
         }
-        self.model.returned(self.process.tables.root(), 0, u64::MAX);
-        self.judge()?;
+        self.settle()?;
         Ok(cost)
+    }
+
+    fn split(
+        &mut self,
+        observer: Observer,
+        page: Page,
+    ) -> Result<(Access, scenarios::Cost), Broken> {
+        self.model.take_counts();
+        let mut counts = Counts::default();
+        let store = |to| self.store_directory(to);
+        let look = || {
+            counts = self.model.take_counts();
+            self.settle().map(|()| self.look(observer, page))
+        };
+        let (between, cost) = scenarios::split(self.engine, &self.spaces(), store, look)?;
+        if !agree(&cost, &counts, false) {
+            return Err(Broken::Miscounted { cost, counts });
+        }
+        self.settle()?;
+        Ok((between, cost))
     }
 }

@@ -5,9 +5,9 @@ pub const KERNEL_OFFSET: u64 = 0xc000_0000_0000_0000;
 /// Where the boot tables lie in memory; the same number stands in `link.ld`.
 pub const BOOT_TABLES: u64 = 0x1_0000;
 /// What the boot tables map of memory, from address 0 on; the same number stands in `link.ld`.
-pub const IMAGE_MAPPED: u64 = 0x40_0000;
+pub const IMAGE_MAPPED: u64 = 0x60_0000;
 /// Where the runner puts the words: the last page of those that are mapped, behind the image.
-pub const WORDS: u64 = 0x3f_f000;
+pub const WORDS: u64 = 0x5f_f000;
 
 /// Where the pages of quadrant 3 that tests change begin.
 pub const KERNEL_HALF: u64 = 0xc008_0000_0000_0000;

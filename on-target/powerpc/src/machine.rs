@@ -1,13 +1,11 @@
 //! This kernel as a machine that the scenarios are played on.
 
-use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
+use tlb_shootdown::address::VirtAddr;
 use tlb_shootdown::arch::powerpc::Isa;
-use tlb_shootdown::batch::{AddError, GatherError};
-use tlb_shootdown::error::{FlushError, SwitchError};
-use tlb_shootdown::flush;
+use tlb_shootdown::error::SwitchError;
 use tlb_shootdown_scenarios::{
-    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick, gather,
-    reclaim,
+    self as scenarios, Access, Cost, Directory, Flush, Frame, Machine, Mapping, Observer, PAGES,
+    Page, Rights, Spaces, Unflushed, Yardstick,
 };
 
 use crate::platform::{self, ENGINE, Space, WORDS};
@@ -25,13 +23,15 @@ pub enum Broken {
     /// The crate could not let a CPU run the space.
     Switch(SwitchError),
     /// A shootdown was refused or did not complete.
-    Flush(FlushError<WORDS>),
-    /// A gather did not complete.
-    Gather(GatherError<WORDS>),
-    /// A batch did not complete.
-    Batch(AddError<WORDS>),
+    Flush(Unflushed<WORDS>),
     /// The machine has no device.
     NoDevice,
+}
+
+impl From<Unflushed<WORDS>> for Broken {
+    fn from(error: Unflushed<WORDS>) -> Self {
+        Self::Flush(error)
+    }
 }
 
 /// CPU 0 and CPU 1, with one address space at a time.
@@ -60,7 +60,7 @@ impl Emulated {
             cpus::run_on(cpu, platform::run_nothing);
         }
         for space in [&self.space, &self.neighbour] {
-            platform::retire(space).map_err(Broken::Flush)?;
+            platform::retire(space).map_err(Unflushed::from)?;
         }
         TABLE.clear();
         self.space = ENGINE.new_space();
@@ -71,6 +71,15 @@ impl Emulated {
     fn run_on(&self, cpu: usize) -> Result<(), Broken> {
         switch(cpu, &self.neighbour)?;
         switch(cpu, &self.space)
+    }
+
+    /// As the engine is asked for it.
+    fn spaces(&self) -> Spaces<'_, platform::Arch, WORDS> {
+        Spaces {
+            tested: &self.space,
+            neighbour: &self.neighbour,
+            base: VirtAddr::new(process::BASE),
+        }
     }
 }
 
@@ -113,6 +122,16 @@ impl Machine for Emulated {
         Ok(())
     }
 
+    fn set_directory(&mut self, to: Directory) -> Result<(), Broken> {
+        if to == Directory::LargePage {
+            for page in PAGES.into()..memory::FRAMES {
+                TABLE.set(page, Some((memory::phys(page), true)));
+            }
+        }
+        TABLE.set_directory(to);
+        Ok(())
+    }
+
     fn read(&mut self, observer: Observer, page: Page) -> Result<Access, Broken> {
         let address = process::address(page.0.into());
         on(observer, || probe::read(address))
@@ -124,27 +143,14 @@ impl Machine for Emulated {
     }
 
     fn flush(&mut self, flush: Flush) -> Result<Cost, Broken> {
-        let space = &self.space;
-        let cost = match flush {
-            Flush::Upgrade(page) => {
-                ENGINE.flush_upgrade(space, flush::Flush::page(virt(page), PageSize::KIB_4))
-            }
-            Flush::Page(page) => ENGINE.flush_page(space, virt(page), PageSize::KIB_4),
-            Flush::Range { first, count } => {
-                let pages = flush::Flush::pages(pages(first, count));
-                ENGINE.flush(space, pages.leaf_only().leaf_size(PageSize::KIB_4))
-            }
-            Flush::Space => ENGINE.flush_space(space),
-            Flush::Gather(gathered) => {
-                let pages = gathered.iter().copied().map(virt);
-                return gather(&ENGINE, space, pages).map_err(Broken::Gather);
-            }
-            Flush::Reclaim(taken) => {
-                let pages = taken.iter().copied().map(virt);
-                return reclaim(&ENGINE, [space, &self.neighbour], pages).map_err(Broken::Batch);
-            }
-        };
-        cost.map(Cost::from).map_err(Broken::Flush)
+        Ok(scenarios::flush(&ENGINE, &self.spaces(), flush)?)
+    }
+
+    fn split(&mut self, observer: Observer, page: Page) -> Result<(Access, Cost), Broken> {
+        let store = |to| TABLE.set_directory(to);
+        let address = process::address(page.0.into());
+        let look = || on(observer, || probe::read(address));
+        scenarios::split(&ENGINE, &self.spaces(), store, look)
     }
 }
 
@@ -161,14 +167,4 @@ fn switch(cpu: usize, space: &Space) -> Result<(), Broken> {
     // SAFETY: a static tree, from which CPUs are taken before it is used anew.
     cpus::run_on(cpu, || unsafe { platform::run_space(space, TABLE.root()) })
         .map_err(Broken::Switch)
-}
-
-fn virt(page: Page) -> VirtAddr {
-    VirtAddr::new(process::address(page.0.into()))
-}
-
-fn pages(first: Page, count: u8) -> PageRange {
-    let last = VirtAddr::new(virt(first).raw() + u64::from(count) * process::PAGE_SIZE - 1);
-    PageRange::inclusive(virt(first), last, PageSize::KIB_4)
-        .expect("a range that ends behind its beginning")
 }

@@ -3,9 +3,11 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use tlb_shootdown_scenarios::Directory;
+
 use crate::entry::{ENTRIES, Root, Table, index, table, user_page};
 use crate::layout::phys_of;
-use crate::translation;
+use crate::{memory, translation};
 
 /// Where a process's pages begin.
 pub const BASE: u64 = 0x10_0000_0000;
@@ -63,9 +65,14 @@ impl PageTable {
         self.entry(1, page).store(value, Ordering::Relaxed);
     }
 
-    /// Takes the last-level table, with all pages in it, out of the one above, or puts it back. No TLB is told.
-    pub fn link_last_level(&self, linked: bool) {
-        let value = if linked { table(self.address_of(1)) } else { 0 };
+    /// Stores the entry above the last-level table and tells no TLB.
+    pub fn set_directory(&self, to: Directory) {
+        let value = match to {
+            Directory::Empty => 0,
+            Directory::Table => table(self.address_of(1)),
+            // Above the last level the same entry is that of a large page.
+            Directory::LargePage => user_page(memory::phys(0), true),
+        };
         self.entry(2, index(BASE, 2))
             .store(value, Ordering::Relaxed);
     }

@@ -12,7 +12,7 @@ mod tests {
     use tlb_shootdown::arch::Arch as _;
     use tlb_shootdown::cost::Cost;
     use tlb_shootdown::flush::Flush;
-    use tlb_shootdown_scenarios::{Access, Refusal};
+    use tlb_shootdown_scenarios::{Access, Directory, Refusal};
 
     static TABLE: process::PageTable = process::PageTable::new();
     const PAGE: usize = 3;
@@ -135,7 +135,7 @@ mod tests {
         let space = space();
         run_on_first(2, &space);
         assert_eq!([read(0), read(1)], [HELD; 2]);
-        TABLE.link_last_level(false);
+        TABLE.set_directory(Directory::Empty);
         assert_eq!(
             [read(0), read(1)],
             [HELD; 2],

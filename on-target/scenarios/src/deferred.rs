@@ -30,7 +30,7 @@ impl<const WORDS: usize> FrameSink<WORDS> for Nowhere {
 ///
 /// # Errors
 /// The library's.
-pub fn gather<P: Platform, const WORDS: usize>(
+pub(crate) fn gather<P: Platform, const WORDS: usize>(
     engine: &Shootdown<P, WORDS>,
     space: &AddressSpace<P::Arch, WORDS>,
     pages: impl IntoIterator<Item = VirtAddr>,
@@ -48,7 +48,7 @@ pub fn gather<P: Platform, const WORDS: usize>(
 ///
 /// # Errors
 /// The library's.
-pub fn reclaim<P: Platform, const WORDS: usize>(
+pub(crate) fn reclaim<P: Platform, const WORDS: usize>(
     engine: &Shootdown<P, WORDS>,
     spaces: [&AddressSpace<P::Arch, WORDS>; SPACES],
     pages: impl IntoIterator<Item = VirtAddr> + Clone,

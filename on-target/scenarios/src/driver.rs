@@ -1,18 +1,12 @@
 //! Plays one case to one observer, without and with the invalidation.
 
-use crate::script::{Becomes, Script, Use};
-use crate::{
-    Access, Case, Cell, Cost, Failure, Frame, Machine, Observer, PAGES, Page, Refusal, Seen,
-};
+use crate::change::{Trial, change, prepare};
+use crate::judge::{CHECKED, ORIGINAL, TOUCHED, judge};
+use crate::script::{Script, Use};
+use crate::{Access, Case, Cell, Failure, Frame, Machine, Observer, Page, Refusal, Seen};
 
 /// How often a control may be repeated: an emulated TLB may have evicted the entry by itself.
 pub const MAX_TRIES: u32 = 3;
-
-/// What the words in memory say about who wrote them: marker and page.
-const ORIGINAL: u64 = 0x0a00;
-const REPLACEMENT: u64 = 0x0b00;
-const TOUCHED: u64 = 0x0c00;
-const CHECKED: u64 = 0x0d00;
 
 /// Plays `case` to `observer`: the control until it shows something (at most [`MAX_TRIES`] times), then the cure.
 ///
@@ -50,13 +44,6 @@ pub fn run<M: Machine>(
     })
 }
 
-/// What one play of a case gave.
-struct Trial {
-    seen: Seen,
-    refusal: Option<Refusal>,
-    cost: Cost,
-}
-
 /// Touch, change, flush or not, check; nothing else in between, as an emulated TLB forgets.
 fn play<M: Machine>(
     machine: &mut M,
@@ -66,30 +53,27 @@ fn play<M: Machine>(
 ) -> Result<Trial, Failure<M::Error>> {
     let script = Script::of(case);
     machine.reset(observer)?;
-    for &page in script.pages {
-        machine.fill(Frame(page.0), ORIGINAL | u64::from(page.0));
-        machine.fill(Frame(page.0 + PAGES), REPLACEMENT | u64::from(page.0));
-        machine.change(page, Some(script.mapping_before(page)))?;
-    }
+    prepare(machine, &script)?;
     for &page in script.pages {
         touch(machine, &script, observer, page)?;
     }
-    let cost = change(machine, &script, cured)?;
-
-    let mut seen = Seen::Fresh;
-    let mut refusal = None;
+    let mut trial = change(machine, &script, observer, cured)?;
     for &page in script.pages {
         match check(machine, &script, observer, page)? {
             (Seen::Fresh, _) => {}
-            (worse, why) if seen != Seen::Stale => (seen, refusal) = (worse, why),
+            (worse, why) if trial.seen != Seen::Stale => {
+                (trial.seen, trial.refusal) = (worse, why);
+            }
             _ => {}
         }
     }
-    Ok(Trial {
-        seen,
-        refusal,
-        cost,
-    })
+    for &page in script.kept {
+        let access = machine.read(observer, page)?;
+        if access != Access::Done(ORIGINAL | u64::from(page.0)) {
+            return Err(Failure::Check { page, access });
+        }
+    }
+    Ok(trial)
 }
 
 fn touch<M: Machine>(
@@ -115,31 +99,6 @@ fn touch<M: Machine>(
     }
 }
 
-/// Changes every page of the script. A new frame takes the old one's place by way of an invalid entry, with the flush in
-/// between: some architectures demand that order (break-before-make), none forbids it.
-fn change<M: Machine>(
-    machine: &mut M,
-    script: &Script,
-    cured: bool,
-) -> Result<Cost, Failure<M::Error>> {
-    let break_first = script.becomes == Becomes::OtherFrame;
-    for &page in script.pages {
-        let mapping = script.mapping_after(page).filter(|_| !break_first);
-        machine.change(page, mapping)?;
-    }
-    let cost = if cured {
-        machine.flush(script.flush)?
-    } else {
-        Cost::ZERO
-    };
-    if break_first {
-        for &page in script.pages {
-            machine.change(page, script.mapping_after(page))?;
-        }
-    }
-    Ok(cost)
-}
-
 fn check<M: Machine>(
     machine: &mut M,
     script: &Script,
@@ -152,34 +111,5 @@ fn check<M: Machine>(
         Use::Write => machine.write(observer, page, CHECKED | number)?,
     };
     let landed = script.check == Use::Read || machine.word(Frame(page.0)) == CHECKED | number;
-    let unexplained = Failure::Check { page, access };
-    if access == Access::Refused(Refusal::Unreported) && !machine.yardstick().silent {
-        return Err(unexplained);
-    }
-    name(script.becomes, access, number, landed).ok_or(unexplained)
-}
-
-/// The word for `access` to a page that became what `becomes` says; `None` where neither table explains it.
-fn name(
-    becomes: Becomes,
-    access: Access,
-    number: u64,
-    landed: bool,
-) -> Option<(Seen, Option<Refusal>)> {
-    use Refusal::{Permission, Translation, Unreported};
-    let seen = match (becomes, access) {
-        (Becomes::Unmapped, Access::Refused(Translation | Unreported)) => Seen::Fresh,
-        (Becomes::Unmapped, Access::Done(word)) if word == ORIGINAL | number => Seen::Stale,
-        (Becomes::ReadOnly, Access::Refused(Permission | Unreported)) if !landed => Seen::Fresh,
-        (Becomes::ReadOnly, Access::Done(_)) if landed => Seen::Stale,
-        (Becomes::Writable, Access::Done(_)) if landed => Seen::Fresh,
-        (Becomes::Writable, Access::Refused(why)) if !landed => {
-            return Some((Seen::Fault, Some(why)));
-        }
-        (Becomes::OtherFrame, Access::Done(word)) if word == REPLACEMENT | number => Seen::Fresh,
-        (Becomes::OtherFrame, Access::Done(word)) if word == ORIGINAL | number => Seen::Stale,
-        (Becomes::OtherFrame, Access::Refused(why)) => return Some((Seen::Fault, Some(why))),
-        _ => return None,
-    };
-    Some((seen, None))
+    judge(machine, script.becomes, page, access, landed)
 }

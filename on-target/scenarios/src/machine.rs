@@ -31,6 +31,17 @@ pub struct Mapping {
     pub rights: Rights,
 }
 
+/// What the entry above the table of the pages says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// Nothing: no page is mapped.
+    Empty,
+    /// Where the table is: so after a reset.
+    Table,
+    /// That a large page stands in its place, which is writable and maps every page to the frame of the same number.
+    LargePage,
+}
+
 /// How an access ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -65,7 +76,7 @@ pub enum Flush {
 /// A machine with an address space, CPUs that run it and a device that may share it.
 ///
 /// Implementors promise that an access by an observer really goes through that observer's own TLB, and that
-/// [`Machine::change`] and [`Machine::fill`] alone leave every TLB as it is.
+/// [`Machine::change`], [`Machine::set_directory`] and [`Machine::fill`] alone leave every TLB as it is.
 pub trait Machine {
     /// Why the machine itself failed: never a refused access.
     type Error;
@@ -92,6 +103,13 @@ pub trait Machine {
     /// The machine's own.
     fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Self::Error>;
 
+    /// Stores the entry above the table of the pages and invalidates nothing. With [`Directory::LargePage`] the table, which nobody
+    /// can walk then, is also made to map the rest of that page as it does.
+    ///
+    /// # Errors
+    /// The machine's own.
+    fn set_directory(&mut self, to: Directory) -> Result<(), Self::Error>;
+
     /// Lets `observer` read the first word of `page`.
     ///
     /// # Errors
@@ -109,4 +127,11 @@ pub trait Machine {
     /// # Errors
     /// The machine's own, a shootdown that did not complete among them.
     fn flush(&mut self, flush: Flush) -> Result<Cost, Self::Error>;
+
+    /// Has the crate replace the large page by the table of the pages. Before the table is stored `observer` accesses `page` once more,
+    /// in whatever way needs no other page; how that ended comes back with the cost.
+    ///
+    /// # Errors
+    /// As for [`Machine::flush`].
+    fn split(&mut self, observer: Observer, page: Page) -> Result<(Access, Cost), Self::Error>;
 }

@@ -1,4 +1,4 @@
-//! How each case goes: which pages, touched how, changed to what, checked how, flushed by which call.
+//! How each case goes: which pages, touched how, changed to what, by which call, checked how.
 
 use crate::{Case, Flush, Frame, Mapping, PAGES, Page, Rights};
 
@@ -18,17 +18,31 @@ pub(crate) enum Becomes {
     OtherFrame,
 }
 
+/// Where the change is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Change {
+    /// In the entries of the pages; this is flushed.
+    Entries(Flush),
+    /// In the entry above them: their table takes the place of a large page, and this page of it is what the case is about.
+    Split(Page),
+}
+
 /// One case, played.
 pub(crate) struct Script {
     pub(crate) pages: &'static [Page],
+    /// Looked at as well: they stay what they were.
+    pub(crate) kept: &'static [Page],
     pub(crate) before: Rights,
     pub(crate) touch: Use,
     pub(crate) becomes: Becomes,
     pub(crate) check: Use,
-    pub(crate) flush: Flush,
+    pub(crate) change: Change,
 }
 
 const ONE: Page = Page(1);
+
+/// Of a large page that is split, the one looked at of those that nobody has moved.
+const KEPT: Page = Page(6);
 
 /// Pages of [`Case::Range`].
 pub(crate) const RANGE_PAGES: u32 = 4;
@@ -46,18 +60,19 @@ impl Script {
     pub(crate) fn of(case: Case) -> Self {
         let unmap = Self {
             pages: &[ONE],
+            kept: &[],
             before: Rights::ReadWrite,
             touch: Use::Read,
             becomes: Becomes::Unmapped,
             check: Use::Read,
-            flush: Flush::Page(ONE),
+            change: Change::Entries(Flush::Page(ONE)),
         };
         match case {
             Case::Upgrade => Self {
                 before: Rights::ReadOnly,
                 becomes: Becomes::Writable,
                 check: Use::Write,
-                flush: Flush::Upgrade(ONE),
+                change: Change::Entries(Flush::Upgrade(ONE)),
                 ..unmap
             },
             Case::Downgrade => Self {
@@ -73,25 +88,31 @@ impl Script {
             },
             Case::Range => Self {
                 pages: &RANGE,
-                flush: Flush::Range {
+                change: Change::Entries(Flush::Range {
                     first: RANGE[0],
                     count: RANGE.len() as u8,
-                },
+                }),
                 ..unmap
             },
             Case::Space => Self {
                 pages: &SCATTERED,
-                flush: Flush::Space,
+                change: Change::Entries(Flush::Space),
                 ..unmap
             },
             Case::Gather => Self {
                 pages: &SCATTERED,
-                flush: Flush::Gather(&SCATTERED),
+                change: Change::Entries(Flush::Gather(&SCATTERED)),
                 ..unmap
             },
             Case::Reclaim => Self {
                 pages: &SCATTERED,
-                flush: Flush::Reclaim(&SCATTERED),
+                change: Change::Entries(Flush::Reclaim(&SCATTERED)),
+                ..unmap
+            },
+            Case::Split => Self {
+                kept: &[KEPT],
+                becomes: Becomes::OtherFrame,
+                change: Change::Split(ONE),
                 ..unmap
             },
         }

@@ -79,7 +79,8 @@ fn control(cell: &Cell, yardstick: &Yardstick) -> Result<(), Wrong> {
         | Case::Range
         | Case::Space
         | Case::Gather
-        | Case::Reclaim => Seen::Stale,
+        | Case::Reclaim
+        | Case::Split => Seen::Stale,
     };
     if cell.without != expected {
         return Err(Wrong::Control {

@@ -22,11 +22,14 @@ pub enum Case {
     Gather,
     /// Scattered pages are taken from two processes and flushed in one batch; the observer then reads each.
     Reclaim,
+    /// A large page is replaced by a table of small ones, of which one was moved to another frame; the observer then reads that one
+    /// and one that was not.
+    Split,
 }
 
 impl Case {
     /// Every case, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Upgrade,
         Self::Downgrade,
         Self::Unmap,
@@ -35,6 +38,7 @@ impl Case {
         Self::Space,
         Self::Gather,
         Self::Reclaim,
+        Self::Split,
     ];
 }
 

@@ -4,8 +4,8 @@ mod fake;
 
 use fake::{Fake, Quirks};
 use tlb_shootdown_scenarios::{
-    Case, Cell, Failure, LINE_PREFIX, MAX_TRIES, Observer, Refusal, Seen, Wrong, Yardstick, run,
-    verdict,
+    Access, Case, Cell, Failure, LINE_PREFIX, MAX_TRIES, Observer, Page, Refusal, Seen, Wrong,
+    Yardstick, run, verdict,
 };
 
 const MODEL: &Yardstick = &Yardstick::AARCH64_SMMUV3_MODEL;
@@ -93,6 +93,39 @@ fn a_missed_observer_is_a_wrong_cure() {
             "{cell:?}"
         );
     }
+}
+
+/// Whoever gets through before the table is there has the large page again, and keeps it.
+#[test]
+fn a_split_without_an_invalid_entry_in_between_is_a_wrong_cure() {
+    for observer in Observer::ALL {
+        let quirks = Quirks {
+            splits_at_once: true,
+            ..Quirks::default()
+        };
+        let cell = cell(MODEL, quirks, Case::Split, observer);
+        assert_eq!((cell.without, cell.with), (Seen::Stale, Seen::Stale));
+        assert_eq!(verdict(&cell, MODEL), Err(Wrong::Cure(Seen::Stale)));
+    }
+}
+
+#[test]
+fn a_split_that_moves_other_pages_as_well_is_a_failure() {
+    let quirks = Quirks {
+        loses_pages: true,
+        ..Quirks::default()
+    };
+    let result = run(&mut Fake::new(MODEL, quirks), Case::Split, Observer::Device);
+    assert!(
+        matches!(
+            result,
+            Err(Failure::Check {
+                page: Page(6),
+                access: Access::Done(0xb06)
+            })
+        ),
+        "{result:?}"
+    );
 }
 
 #[test]

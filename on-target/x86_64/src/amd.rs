@@ -11,7 +11,7 @@ use tlb_shootdown::iommu::amd::{
 use tlb_shootdown::lock::IrqTicketLock;
 use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_on_target_devices::Ids;
-use tlb_shootdown_scenarios::Refusal;
+use tlb_shootdown_scenarios::{Directory, Refusal};
 
 use crate::broken::Broken;
 use crate::dma_memory::Aligned;
@@ -130,6 +130,11 @@ pub(crate) fn reserve(iommu: &Driver, requesters: &[u32]) -> Result<AttachKey, B
 /// Repeats what was done to the entry of a process's page. No TLB is told, here and below.
 pub(crate) fn mirror(page: usize, entry: Option<(u64, bool)>) {
     TABLE.set(page, entry);
+}
+
+/// Repeats what was done to the entry above a process's pages.
+pub(crate) fn mirror_directory(to: Directory) {
+    TABLE.set_directory(to);
 }
 
 /// Repeats that a process's table was cleared.

@@ -3,7 +3,7 @@
 use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_on_target_devices::{Edu, TestDevice};
-use tlb_shootdown_scenarios::{Access, Refusal, Yardstick};
+use tlb_shootdown_scenarios::{Access, Directory, Refusal, Yardstick};
 
 use crate::broken::Broken;
 use crate::fault::Fault;
@@ -13,8 +13,8 @@ use crate::process::{self, PageTable};
 use crate::{clock, memory, pci};
 
 /// The page through which what the device has read comes back: mapped in every space the device is attached to, to the
-/// frame that no case uses.
-pub const WINDOW: usize = 16;
+/// frame that no case uses. Its number is that frame's, so that a large page maps it there as well.
+pub const WINDOW: usize = memory::SPARE;
 
 /// Bytes of one access.
 const WORD: u64 = 8;
@@ -114,6 +114,11 @@ impl Devices {
     /// Does to the devices' own table, where they do not walk the process's, what was done to the process's. No TLB is told.
     pub fn mirror(&self, page: usize, entry: Option<(u64, bool)>) {
         self.iommu.mirror(page, entry);
+    }
+
+    /// The same for the entry above the pages.
+    pub fn mirror_directory(&self, to: Directory) {
+        self.iommu.mirror_directory(to);
     }
 
     /// The same for a table that was cleared.

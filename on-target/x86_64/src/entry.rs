@@ -24,6 +24,8 @@ const UNCACHED: u64 = 1 << 4;
 const USED: u64 = 1 << 5 | 1 << 6;
 /// G: of every address space.
 const GLOBAL: u64 = 1 << 8;
+/// PS: a page above the last level.
+const LARGE: u64 = 1 << 7;
 /// XD.
 const NO_EXECUTE: u64 = 1 << 63;
 
@@ -51,6 +53,11 @@ pub(crate) const fn device_page(phys: u64) -> u64 {
 pub(crate) const fn user_page(phys: u64, writable: bool) -> u64 {
     let right = if writable { WRITABLE } else { 0 };
     phys | PRESENT | right | USER | USED | NO_EXECUTE
+}
+
+/// A page of 2 MiB of a process, writable.
+pub(crate) const fn user_large_page(phys: u64) -> u64 {
+    user_page(phys, true) | LARGE
 }
 
 /// Index of `address` in a table of `level` (4, the root, to 1).

@@ -1,7 +1,7 @@
 //! The IOMMU of this machine, whichever it is.
 
 use tlb_shootdown::secondary::{AttachKey, SecondaryTlb};
-use tlb_shootdown_scenarios::Yardstick;
+use tlb_shootdown_scenarios::{Directory, Yardstick};
 
 use crate::broken::Broken;
 use crate::fault::Fault;
@@ -86,6 +86,13 @@ impl Iommu {
     pub(crate) fn mirror(self, page: usize, entry: Option<(u64, bool)>) {
         if let Self::Amd(_) = self {
             amd::mirror(page, entry);
+        }
+    }
+
+    /// The same for the entry above the pages.
+    pub(crate) fn mirror_directory(self, to: Directory) {
+        if let Self::Amd(_) = self {
+            amd::mirror_directory(to);
         }
     }
 

@@ -1,12 +1,10 @@
 //! This kernel as a machine that the scenarios are played on.
 
-use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
-use tlb_shootdown::batch::{AddError, GatherError};
-use tlb_shootdown::error::{FlushError, Refused, SwitchError};
-use tlb_shootdown::flush;
+use tlb_shootdown::address::VirtAddr;
+use tlb_shootdown::error::{Refused, SwitchError};
 use tlb_shootdown_scenarios::{
-    Access, Cost, Flush, Frame, Machine, Mapping, Observer, Page, Rights, Yardstick, gather,
-    reclaim,
+    self as scenarios, Access, Cost, Directory, Flush, Frame, Machine, Mapping, Observer, PAGES,
+    Page, Rights, Spaces, Unflushed, Yardstick,
 };
 
 use crate::broken;
@@ -27,14 +25,16 @@ pub enum Broken {
     Switch(SwitchError),
     /// The crate refused a shootdown.
     Refused(Refused),
-    /// A shootdown did not complete.
-    Flush(FlushError<WORDS>),
-    /// A gather did not complete.
-    Gather(GatherError<WORDS>),
-    /// A batch did not complete.
-    Batch(AddError<WORDS>),
+    /// A shootdown was refused or did not complete.
+    Flush(Unflushed<WORDS>),
     /// The device or its IOMMU does not work.
     Device(broken::Broken),
+}
+
+impl From<Unflushed<WORDS>> for Broken {
+    fn from(error: Unflushed<WORDS>) -> Self {
+        Self::Flush(error)
+    }
 }
 
 /// CPU 0, CPU 1 and, where the machine has an IOMMU, the device behind it, with one address space at a time.
@@ -84,7 +84,7 @@ impl Emulated {
             let retired = ENGINE.retire(space).map_err(Broken::Refused)?;
             retired
                 .wait()
-                .map_err(|unfinished| Broken::Flush(FlushError::Incomplete(unfinished.error)))?;
+                .map_err(|unfinished| Broken::Flush(unfinished.error.into()))?;
         }
         TABLE.clear();
         if let Some(devices) = &self.devices {
@@ -132,6 +132,46 @@ impl Emulated {
         switch(cpu, &self.neighbour)?;
         switch(cpu, &self.space)
     }
+
+    /// Stores the entry of a page in every table that maps it.
+    fn map(&self, page: usize, entry: Option<(u64, bool)>) {
+        TABLE.set(page, entry);
+        if let Some(devices) = &self.devices {
+            devices.mirror(page, entry);
+        }
+    }
+
+    /// Stores the entry above the pages in every such table.
+    fn store_directory(&self, to: Directory) {
+        TABLE.set_directory(to);
+        if let Some(devices) = &self.devices {
+            devices.mirror_directory(to);
+        }
+    }
+
+    /// Lets the observer access a page while no other is mapped. A device repeats its last access as a write, as what it reads would come
+    /// back through a page.
+    fn look(&self, observer: Observer, page: Page) -> Result<Access, Broken> {
+        let address = process::address(page.0.into());
+        match observer {
+            Observer::ThisCpu => Ok(probe::read(address)),
+            Observer::OtherCpu => Ok(cpus::run_on(OTHER, || probe::read(address))),
+            Observer::Device => {
+                let refusal = self.devices()?.store_again(address);
+                let refusal = refusal.map_err(Broken::Device)?;
+                Ok(refusal.map_or(Access::Done(self.word(Frame(page.0))), Access::Refused))
+            }
+        }
+    }
+
+    /// As the engine is asked for it.
+    fn spaces(&self) -> Spaces<'_, platform::Arch, WORDS> {
+        Spaces {
+            tested: &self.space,
+            neighbour: &self.neighbour,
+            base: VirtAddr::new(process::BASE),
+        }
+    }
 }
 
 impl Machine for Emulated {
@@ -169,10 +209,17 @@ impl Machine for Emulated {
                 to.rights == Rights::ReadWrite,
             )
         });
-        TABLE.set(page.0.into(), entry);
-        if let Some(devices) = &self.devices {
-            devices.mirror(page.0.into(), entry);
+        self.map(page.0.into(), entry);
+        Ok(())
+    }
+
+    fn set_directory(&mut self, to: Directory) -> Result<(), Broken> {
+        if to == Directory::LargePage {
+            for page in PAGES.into()..memory::FRAMES {
+                self.map(page, Some((memory::phys(page), true)));
+            }
         }
+        self.store_directory(to);
         Ok(())
     }
 
@@ -195,26 +242,13 @@ impl Machine for Emulated {
     }
 
     fn flush(&mut self, flush: Flush) -> Result<Cost, Broken> {
-        let space = &self.space;
-        let cost = match flush {
-            Flush::Upgrade(page) => {
-                ENGINE.flush_upgrade(space, flush::Flush::page(virt(page), PageSize::KIB_4))
-            }
-            Flush::Page(page) => ENGINE.flush_page(space, virt(page), PageSize::KIB_4),
-            Flush::Range { first, count } => {
-                ENGINE.flush(space, flush::Flush::pages(pages(first, count)).leaf_only())
-            }
-            Flush::Space => ENGINE.flush_space(space),
-            Flush::Gather(gathered) => {
-                let pages = gathered.iter().copied().map(virt);
-                return gather(&ENGINE, space, pages).map_err(Broken::Gather);
-            }
-            Flush::Reclaim(taken) => {
-                let pages = taken.iter().copied().map(virt);
-                return reclaim(&ENGINE, [space, &self.neighbour], pages).map_err(Broken::Batch);
-            }
-        };
-        cost.map(Cost::from).map_err(Broken::Flush)
+        Ok(scenarios::flush(&ENGINE, &self.spaces(), flush)?)
+    }
+
+    fn split(&mut self, observer: Observer, page: Page) -> Result<(Access, Cost), Broken> {
+        let store = |to| self.store_directory(to);
+        let look = || self.look(observer, page);
+        scenarios::split(&ENGINE, &self.spaces(), store, look)
     }
 }
 
@@ -222,14 +256,4 @@ fn switch(cpu: usize, space: &Space) -> Result<(), Broken> {
     // SAFETY: a static table, from which CPUs are taken before it is used anew.
     cpus::run_on(cpu, || unsafe { platform::run_space(space, TABLE.root()) })
         .map_err(Broken::Switch)
-}
-
-fn virt(page: Page) -> VirtAddr {
-    VirtAddr::new(process::address(page.0.into()))
-}
-
-fn pages(first: Page, count: u8) -> PageRange {
-    let last = VirtAddr::new(virt(first).raw() + u64::from(count) * process::PAGE_SIZE - 1);
-    PageRange::inclusive(virt(first), last, PageSize::KIB_4)
-        .expect("a range that ends behind its beginning")
 }

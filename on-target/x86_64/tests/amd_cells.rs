@@ -48,4 +48,8 @@ mod tests {
     fn promise_03_reclaim_reaches_the_device() {
         is_as_it_must_be(Case::Reclaim, Observer::Device);
     }
+    #[test]
+    fn promise_03_split_reaches_the_device() {
+        is_as_it_must_be(Case::Split, Observer::Device);
+    }
 }

@@ -89,4 +89,13 @@ mod tests {
     fn promise_03_reclaim_reaches_the_other_cpu() {
         is_as_it_must_be(Case::Reclaim, Observer::OtherCpu);
     }
+    #[test]
+    fn promise_03_split_reaches_this_cpu() {
+        is_as_it_must_be(Case::Split, Observer::ThisCpu);
+    }
+
+    #[test]
+    fn promise_03_split_reaches_the_other_cpu() {
+        is_as_it_must_be(Case::Split, Observer::OtherCpu);
+    }
 }

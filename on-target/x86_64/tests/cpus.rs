@@ -13,7 +13,7 @@ mod tests {
     use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
     use tlb_shootdown::cost::Cost;
     use tlb_shootdown::flush::Flush;
-    use tlb_shootdown_scenarios::{Access, Refusal};
+    use tlb_shootdown_scenarios::{Access, Directory, Refusal};
 
     static TABLE: process::PageTable = process::PageTable::new();
     const PAGE: usize = 3;
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(read(2), HELD);
         cpus::run_on(2, platform::idle);
         assert!(runs_the_table(2));
-        TABLE.link_last_level(false);
+        TABLE.set_directory(Directory::Empty);
         let with_tables = Flush::pages(PageRange::page(page(), PageSize::KIB_4));
         let cost = ENGINE
             .flush(&space, with_tables)
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(cost.ipis, 2, "its walker might read the freed table");
         assert_eq!([read(0), read(1)], [GONE; 2]);
         assert!(!runs_the_table(2));
-        TABLE.link_last_level(true);
+        TABLE.set_directory(Directory::Table);
         run(&space, 2);
         assert_eq!(read(2), HELD);
     }

@@ -113,7 +113,7 @@ const fn demo(yardstick: &'static Yardstick) -> Demo {
 }
 
 /// Where the kernel looks for its words; the same number stands in its `layout.rs`.
-const WORDS: usize = 0x3f_f000;
+const WORDS: usize = 0x5f_f000;
 
 /// The words are put into memory, eight bytes a loader, zeros behind them.
 fn pass(command: &mut Command, words: &[&str]) {
@@ -163,9 +163,9 @@ mod tests {
             words,
             [
                 "-device",
-                "loader,addr=0x3ff000,data=0x726464615f6e7572,data-len=8",
+                "loader,addr=0x5ff000,data=0x726464615f6e7572,data-len=8",
                 "-device",
-                "loader,addr=0x3ff008,data=0x3720,data-len=8",
+                "loader,addr=0x5ff008,data=0x3720,data-len=8",
             ]
         );
     }

@@ -65,7 +65,7 @@ mod tests {
         for (arch, machine, demo) in wanted {
             let report = beside(arch, machine, demo).expect("the model has such a machine");
             assert_ne!(report.device, report.machine.device);
-            assert_eq!((report.cells.len(), report.faults()), (24, Vec::new()));
+            assert_eq!((report.cells.len(), report.faults()), (27, Vec::new()));
             assert!(!report.instead);
             machines.push(machine.name);
         }

@@ -90,6 +90,7 @@ fn title(case: Case) -> &'static str {
         Case::Space => "whole space",
         Case::Gather => "gathered unmap",
         Case::Reclaim => "reclaim, 2 spaces",
+        Case::Split => "huge page split",
     }
 }
 
@@ -205,6 +206,7 @@ fn legend(notes: &[&str]) -> String {
     } else {
         text.push_str("; unseen: this emulator cannot show it.\n");
     }
+    text.push_str("huge page split: of the small pages in its place one leads to another frame, and is read.\n");
     for (index, note) in notes.iter().enumerate() {
         text.push_str(&format!("[{}] shown by the model test {note}\n", index + 1));
     }
@@ -228,7 +230,7 @@ mod tests {
         let text = render(right());
         assert_eq!(
             text.lines().filter(|line| line.ends_with(" ok")).count(),
-            24
+            27
         );
         let first = text
             .lines()
@@ -269,7 +271,7 @@ mod tests {
         let text = super::render(arch::ALL[0], &[Part::Played(right()), Part::Played(second)]);
         assert_eq!(
             text.lines().filter(|line| line.ends_with(" ok")).count(),
-            24 + 8
+            27 + 9
         );
         assert_eq!(text.matches("WRONG").count(), 1);
         assert_eq!(text.matches("[1] shown by").count(), 1);

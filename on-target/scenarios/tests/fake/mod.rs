@@ -1,7 +1,8 @@
 //! A machine of arrays: one table, one TLB per observer, and switches for what is to go wrong.
 
 use tlb_shootdown_scenarios::{
-    Access, Cost, Flush, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal, Rights, Yardstick,
+    Access, Cost, Directory, Flush, Frame, Machine, Mapping, Observer, PAGES, Page, Refusal,
+    Rights, Yardstick,
 };
 
 /// What the fake machine does wrong, or does otherwise.
@@ -13,6 +14,10 @@ pub(crate) struct Quirks {
     pub(crate) forgetful_runs: u32,
     /// Whom the flush misses.
     pub(crate) missed: Option<Observer>,
+    /// Splits a large page in one store, without an invalid entry before it.
+    pub(crate) splits_at_once: bool,
+    /// Splits a large page into pages that all lead to other frames.
+    pub(crate) loses_pages: bool,
     /// Counted besides what was done.
     pub(crate) extra_syncs: u32,
     /// What a refusal is reported as, whatever it is.
@@ -23,6 +28,7 @@ pub(crate) struct Quirks {
 pub(crate) struct Fake {
     pub(crate) quirks: Quirks,
     yardstick: &'static Yardstick,
+    directory: Directory,
     table: [Option<Mapping>; PAGES as usize],
     cached: [[Option<Mapping>; PAGES as usize]; 3],
     memory: [u64; 2 * PAGES as usize],
@@ -34,6 +40,7 @@ impl Fake {
         Self {
             quirks,
             yardstick,
+            directory: Directory::Table,
             table: Default::default(),
             cached: Default::default(),
             memory: [0; 2 * PAGES as usize],
@@ -41,13 +48,24 @@ impl Fake {
         }
     }
 
+    fn walk(&self, page: usize) -> Option<Mapping> {
+        match self.directory {
+            Directory::Empty => None,
+            Directory::Table => self.table[page],
+            Directory::LargePage => Some(Mapping {
+                frame: Frame(page as u8),
+                rights: Rights::ReadWrite,
+            }),
+        }
+    }
+
     fn translate(&mut self, observer: Observer, page: Page, write: bool) -> Result<Frame, Refusal> {
         let page = usize::from(page.0);
+        let walked = self.walk(page);
         let cached = &mut self.cached[observer as usize][page];
         let refused = |mapping: Mapping| write && mapping.rights == Rights::ReadOnly;
         let rewalk =
             self.quirks.rewalks && observer != Observer::Device && cached.is_some_and(refused);
-        let walked = self.table[page];
         let used = cached.filter(|_| !rewalk).or(walked);
         if self.quirks.forgetful_runs == 0 {
             *cached = used;
@@ -70,6 +88,7 @@ impl Machine for Fake {
 
     fn reset(&mut self, observer: Observer) -> Result<(), Self::Error> {
         self.quirks.forgetful_runs = self.quirks.forgetful_runs.saturating_sub(1);
+        self.directory = Directory::Table;
         self.table = Default::default();
         self.cached = Default::default();
         self.shared = observer == Observer::Device;
@@ -86,6 +105,16 @@ impl Machine for Fake {
 
     fn change(&mut self, page: Page, mapping: Option<Mapping>) -> Result<(), Self::Error> {
         self.table[usize::from(page.0)] = mapping;
+        Ok(())
+    }
+
+    fn set_directory(&mut self, to: Directory) -> Result<(), Self::Error> {
+        self.directory = to;
+        if self.quirks.loses_pages && to == Directory::Table {
+            for mapping in self.table.iter_mut().flatten() {
+                mapping.frame = Frame(mapping.frame.0 % PAGES + PAGES);
+            }
+        }
         Ok(())
     }
 
@@ -138,5 +167,18 @@ impl Machine for Fake {
             cost.syncs = 1 + self.quirks.extra_syncs;
         }
         Ok(cost)
+    }
+
+    fn split(&mut self, observer: Observer, page: Page) -> Result<(Access, Cost), Self::Error> {
+        if !self.quirks.splits_at_once {
+            self.set_directory(Directory::Empty)?;
+        }
+        let cost = self.flush(Flush::Range {
+            first: Page(0),
+            count: PAGES,
+        })?;
+        let between = self.read(observer, page)?;
+        self.set_directory(Directory::Table)?;
+        Ok((between, cost))
     }
 }
