@@ -43,6 +43,9 @@ fn pages_are_entries_with_every_bit_in_its_place() {
     assert_eq!(model.peek(table + 5 * 8), tables.descriptor(VA));
     assert_eq!(tables.unhang_table(0, VA), Some(table));
     assert_eq!(tables.descriptor(VA), 0);
+    tables.rehang_table(0, VA, table);
+    assert_eq!(follow(&model, &tables, &[(4098, 9), (1, 9), (4, 9)]), table);
+    assert_eq!(tables.descriptor(VA).swap_bytes(), raw);
 }
 
 #[test]

@@ -38,8 +38,12 @@ fn pages_are_ptes_with_every_bit_in_its_place() {
     assert_eq!(tables.descriptor(va), frame | 0x8000_0000_0000_0067);
     let table = follow(&model, &tables, &[2, 1, 4]);
     assert_eq!(model.peek(table + 5 * 8), tables.descriptor(va));
+    let raw = tables.descriptor(va);
     assert_eq!(tables.unhang_table(0, va), Some(table));
     assert_eq!(tables.descriptor(va), 0);
+    tables.rehang_table(0, va, table);
+    assert_eq!(follow(&model, &tables, &[2, 1, 4]), table);
+    assert_eq!(tables.descriptor(va), raw);
 }
 
 #[test]

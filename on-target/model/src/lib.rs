@@ -5,9 +5,11 @@
 
 pub mod aarch64;
 mod broken;
+mod counting;
 mod family;
 mod machine;
 pub mod powerpc;
+mod process;
 pub mod x86_64;
 
 pub use broken::Broken;

@@ -1,19 +1,18 @@
 //! The machine that the scenarios drive.
 
 use crate::broken::Broken;
+use crate::counting::{agree, is_deferred};
 use crate::family::{Family, Iommu as _, Platform};
+use crate::process::{self, Process};
 use tlb_shootdown::address::{PageSize, VirtAddr};
 use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::flush::Flush;
-use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
-use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown::shootdown::{Shootdown, UpgradeStep};
-use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::cpu::Fault;
-use tlb_shootdown_model::memory::{self, Tables};
+use tlb_shootdown_model::memory::descriptor;
 use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::ModelBarriers;
 use tlb_shootdown_scenarios::{
@@ -25,30 +24,10 @@ const CPUS: usize = 4;
 const THIS_CPU: usize = 0;
 const OTHER_CPU: usize = 1;
 
-/// Where the pages of the space lie.
-const BASE: u64 = 0x4000_0000;
-
-/// Bytes of a page, and of the large one that maps as much as a table of them.
-const SMALL: u64 = 0x1000;
-const LARGE: u64 = 0x20_0000;
-/// The level of that table's directory.
-const DIRECTORY: u8 = 2;
-
-const WRITABLE: memory::descriptor::Rights = memory::descriptor::Rights::ReadWrite;
-
 /// Rights of an upgrade, before and after.
 const UPGRADED: (Rights, Rights) = (Rights::ReadOnly, Rights::ReadWrite);
 
 type Engine<F> = Shootdown<Platform<F>, 1>;
-
-/// The space under test.
-struct Process<F: Family> {
-    space: AddressSpace<F::Arch, 1>,
-    tables: Tables,
-    device: Option<(Attachment, AttachKey)>,
-    /// The table of the pages, while a large page stands in its place or nothing does.
-    unhung: Option<u64>,
-}
 
 /// Four CPUs, an IOMMU and a device, all of them modelled, and the library on top.
 pub(crate) struct Modelled<F: Family> {
@@ -66,17 +45,6 @@ pub(crate) struct Modelled<F: Family> {
     pages: [Option<Mapping>; PAGES as usize],
     /// An upgrade in two steps of which the first is made.
     widening: Option<Mapping>,
-}
-
-impl<F: Family> Process<F> {
-    fn new(engine: &Engine<F>, model: &Model) -> Self {
-        Self {
-            space: engine.new_space(),
-            tables: F::tables(model),
-            device: None,
-            unhung: None,
-        }
-    }
 }
 
 impl<F: Family> Modelled<F> {
@@ -104,7 +72,7 @@ impl<F: Family> Modelled<F> {
             barriers: ModelBarriers::new(model.clone()),
             platform,
             engine,
-            frames: model.allocate(LARGE),
+            frames: model.allocate(process::LARGE),
             pages: [None; PAGES as usize],
             widening: None,
             model,
@@ -201,49 +169,27 @@ impl<F: Family> Modelled<F> {
 
     fn map(&self, page: Page, mapping: Mapping) {
         let rights = match mapping.rights {
-            Rights::ReadOnly => memory::descriptor::Rights::ReadOnly,
-            Rights::ReadWrite => WRITABLE,
+            Rights::ReadOnly => descriptor::Rights::ReadOnly,
+            Rights::ReadWrite => descriptor::Rights::ReadWrite,
         };
-        let mapping = memory::Mapping::page(self.frame(mapping.frame), rights);
-        self.process.tables.map(THIS_CPU, raw(page), mapping);
+        self.process.map(page, self.frame(mapping.frame), rights);
     }
 
-    /// Takes the table out of the tree, with entries for as much as a large page maps behind the pages that it has.
-    fn unhang_table(&mut self) {
-        let tables = &self.process.tables;
-        for offset in (u64::from(PAGES) * SMALL..LARGE).step_by(SMALL as usize) {
-            let page = memory::Mapping::page(self.frames + offset, WRITABLE);
-            tables.map(THIS_CPU, BASE + offset, page);
-        }
-        self.process.unhung = tables.unhang_table(THIS_CPU, BASE);
-    }
-
-    /// Stores the entry above the table that was taken out.
+    /// A new valid entry is made visible by the kernel, as walkers may go on missing it; the library's own barrier is what makes an
+    /// entry visible that has gone.
     fn store_directory(&self, to: Directory) {
-        let tables = &self.process.tables;
-        match (to, self.process.unhung) {
-            (Directory::LargePage, _) => {
-                let page = memory::Mapping::page(self.frames, WRITABLE);
-                let level = DIRECTORY;
-                tables.map(THIS_CPU, BASE, memory::Mapping { level, ..page });
-            }
-            (Directory::Table, Some(table)) => tables.rehang_table(THIS_CPU, BASE, table),
-            (Directory::Table, None) => {}
-            (Directory::Empty, _) => {
-                tables.unmap(THIS_CPU, BASE);
-                // The library makes it visible.
-                return;
-            }
+        self.process.store_directory(to, self.frames);
+        if to != Directory::Empty {
+            self.barriers.publish_tables();
         }
-        self.barriers.publish_tables();
     }
 
     fn frame(&self, frame: Frame) -> u64 {
-        self.frames + u64::from(frame.0) * SMALL
+        self.frames + u64::from(frame.0) * process::SMALL
     }
 
     fn look(&self, observer: Observer, page: Page) -> Access {
-        let at = raw(page);
+        let at = process::address(page);
         match observer {
             Observer::ThisCpu => cpu_access(self.model.cpu(THIS_CPU).read(at)),
             Observer::OtherCpu => cpu_access(self.model.cpu(OTHER_CPU).read(at)),
@@ -256,7 +202,7 @@ impl<F: Family> Modelled<F> {
         Spaces {
             tested: &self.process.space,
             neighbour: &self.neighbour.space,
-            base: VirtAddr::new(BASE),
+            base: VirtAddr::new(process::BASE),
         }
     }
 
@@ -265,7 +211,7 @@ impl<F: Family> Modelled<F> {
         let (scenarios::Flush::Upgrade(page), Some(widened)) = (flush, self.widening) else {
             return scenarios::flush(self.engine, &self.spaces(), flush);
         };
-        let page_flush = Flush::page(VirtAddr::new(raw(page)), PageSize::KIB_4);
+        let page_flush = Flush::page(VirtAddr::new(process::address(page)), PageSize::KIB_4);
         let cost = self
             .engine
             .upgrade(&self.process.space, page_flush, |step| match step {
@@ -281,33 +227,6 @@ impl<F: Family> Modelled<F> {
         self.model.returned(self.process.tables.root(), 0, u64::MAX);
         self.judge()
     }
-}
-
-fn raw(page: Page) -> u64 {
-    BASE + u64::from(page.0) * SMALL
-}
-
-fn is_deferred(flush: scenarios::Flush) -> bool {
-    use scenarios::Flush::{Gather, Reclaim};
-    matches!(flush, Gather(_) | Reclaim(_))
-}
-
-/// Whether the library's figures are the machine's. Whoever is interrupted invalidates as much as the initiator does; where several changes
-/// were deferred, once for all of them, or nothing where it only lets go of a space that it has left.
-fn agree(cost: &scenarios::Cost, counts: &Counts, deferred: bool) -> bool {
-    let by_others = counts.tlbis.checked_sub(cost.invalidations);
-    let is_explained = by_others.is_some_and(|by_others| match deferred {
-        true => by_others <= cost.ipis,
-        false => by_others == cost.invalidations * cost.ipis,
-    });
-    cost.store_barriers == counts.store_barriers
-        && is_explained
-        && cost.completion_barriers == counts.completion_barriers
-        && cost.ipis == counts.ipis
-        && cost.commands == counts.commands
-        && cost.syncs == counts.syncs
-        && cost.doorbells == counts.doorbells
-        && cost.queue_barriers == counts.queue_barriers
 }
 
 fn cpu_access(result: Result<u64, Fault>) -> Access {
@@ -348,17 +267,16 @@ impl<F: Family> Machine for Modelled<F> {
         match mapping {
             // Only the first of its two steps: the flush makes the second.
             Some(widened) if self.must_break(page, widened) => {
-                self.process.tables.unmap(THIS_CPU, raw(page));
+                self.process.unmap(page);
                 self.widening = Some(widened);
             }
             Some(mapping) => {
                 self.map(page, mapping);
-                // A new valid entry is made visible by the kernel, as walkers may go on missing it; the library's own barrier
-                // is what makes an entry visible that has gone.
+                // As in `store_directory`.
                 self.barriers.publish_tables();
             }
             None => {
-                self.process.tables.unmap(THIS_CPU, raw(page));
+                self.process.unmap(page);
             }
         }
         self.pages[usize::from(page.0)] = mapping;
@@ -367,7 +285,7 @@ impl<F: Family> Machine for Modelled<F> {
 
     fn set_directory(&mut self, to: Directory) -> Result<(), Broken> {
         if to == Directory::LargePage {
-            self.unhang_table();
+            self.process.unhang_table(self.frames);
         }
         self.store_directory(to);
         Ok(())
@@ -378,7 +296,7 @@ impl<F: Family> Machine for Modelled<F> {
     }
 
     fn write(&mut self, observer: Observer, page: Page, word: u64) -> Result<Access, Broken> {
-        let at = raw(page);
+        let at = process::address(page);
         let cpu = |index| cpu_access(self.model.cpu(index).write(at, word).map(|()| word));
         Ok(match observer {
             Observer::ThisCpu => cpu(THIS_CPU),

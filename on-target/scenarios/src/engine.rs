@@ -13,7 +13,7 @@ use tlb_shootdown::space::AddressSpace;
 use crate::deferred::{gather, reclaim};
 use crate::{Access, Cost, Directory, Flush, Page, Refusal};
 
-/// Of a page, and of the large page in whose place they stand.
+/// Sizes of a page, and of a large one, in whose place a table of them can stand.
 const SMALL: PageSize = PageSize::KIB_4;
 const LARGE: PageSize = PageSize::MIB_2;
 
