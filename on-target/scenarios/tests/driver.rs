@@ -109,6 +109,19 @@ fn a_split_without_an_invalid_entry_in_between_is_a_wrong_cure() {
     }
 }
 
+/// Nothing of it is left to be seen afterwards: only the look in between tells.
+#[test]
+fn a_split_that_is_flushed_when_the_table_is_there_is_a_wrong_cure() {
+    for observer in Observer::ALL {
+        let quirks = Quirks {
+            flushes_split_last: true,
+            ..Quirks::default()
+        };
+        let cell = cell(MODEL, quirks, Case::Split, observer);
+        assert_eq!(verdict(&cell, MODEL), Err(Wrong::Cure(Seen::Stale)));
+    }
+}
+
 #[test]
 fn a_split_that_moves_other_pages_as_well_is_a_failure() {
     let quirks = Quirks {

@@ -16,6 +16,8 @@ pub(crate) struct Quirks {
     pub(crate) missed: Option<Observer>,
     /// Splits a large page in one store, without an invalid entry before it.
     pub(crate) splits_at_once: bool,
+    /// Stores the table of a split before anybody is flushed.
+    pub(crate) flushes_split_last: bool,
     /// Splits a large page into pages that all lead to other frames.
     pub(crate) loses_pages: bool,
     /// Counted besides what was done.
@@ -173,10 +175,16 @@ impl Machine for Fake {
         if !self.quirks.splits_at_once {
             self.set_directory(Directory::Empty)?;
         }
-        let cost = self.flush(Flush::Range {
+        let all = Flush::Range {
             first: Page(0),
             count: PAGES,
-        })?;
+        };
+        if self.quirks.flushes_split_last {
+            let between = self.read(observer, page)?;
+            self.set_directory(Directory::Table)?;
+            return Ok((between, self.flush(all)?));
+        }
+        let cost = self.flush(all)?;
         let between = self.read(observer, page)?;
         self.set_directory(Directory::Table)?;
         Ok((between, cost))
