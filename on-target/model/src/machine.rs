@@ -1,7 +1,7 @@
 //! The machine that the scenarios drive.
 
 use crate::broken::Broken;
-use crate::counting::{agree, is_deferred};
+use crate::counting::{agree, deferred_range};
 use crate::family::{Family, Iommu as _, Platform};
 use crate::process::{self, Process};
 use tlb_shootdown::address::{PageSize, VirtAddr};
@@ -309,7 +309,7 @@ impl<F: Family> Machine for Modelled<F> {
         self.model.take_counts();
         let cost = self.start(flush)?;
         let counts = self.model.take_counts();
-        if !agree(&cost, &counts, is_deferred(flush)) {
+        if !agree(&cost, &counts, deferred_range(flush)) {
             return Err(Broken::Miscounted { cost, counts });
         }
         if self.widening.take().is_some() {
@@ -332,7 +332,7 @@ impl<F: Family> Machine for Modelled<F> {
             self.settle().map(|()| self.look(observer, page))
         };
         let (between, cost) = scenarios::split(self.engine, &self.spaces(), store, look)?;
-        if !agree(&cost, &counts, false) {
+        if !agree(&cost, &counts, None) {
             return Err(Broken::Miscounted { cost, counts });
         }
         self.settle()?;

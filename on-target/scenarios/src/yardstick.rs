@@ -95,19 +95,17 @@ fn x86_64_with_iommu(case: Case, observer: Observer) -> Cost {
 
 /// One instruction for each page, or for the PID: TLBIEL where this CPU alone runs the process, TLBIE and TLBSYNC otherwise. PTESYNC
 /// before and after.
-/// Another CPU that runs the neighbour no more is asked to let go of it, at the third broadcast; nobody waits for that.
-fn power10(case: Case, observer: Observer) -> Cost {
+fn power10(case: Case, _: Observer) -> Cost {
     Cost {
         store_barriers: 1,
         invalidations: pages(case) + neighbours_pages(case),
         completion_barriers: 1,
-        ipis: u32::from(case == Case::Reclaim && observer == Observer::OtherCpu),
         ..Cost::ZERO
     }
 }
 
 /// POWER9's TLB drops a PID set by set. Both defects of its TLBIE are mended by one more PTESYNC each, and one more TLBIE for all of them
-/// and for each page or range. The neighbour stays with this CPU where no other has run it, and is completed by itself.
+/// and for each process. The neighbour stays with this CPU where no other has run it, and is completed by itself.
 fn power9(case: Case, observer: Observer) -> Cost {
     const SETS: u32 = 128;
     let plain = power10(case, observer);
@@ -120,8 +118,8 @@ fn power9(case: Case, observer: Observer) -> Cost {
             };
         }
         Observer::ThisCpu => return plain,
-        Observer::OtherCpu => (single_pages(case) + neighbours, 0),
-        Observer::Device => (single_pages(case), neighbours),
+        Observer::OtherCpu => (1 + u32::from(neighbours > 0), 0),
+        Observer::Device => (1, neighbours),
     };
     Cost {
         invalidations: plain.invalidations + 1 + broadcast,
