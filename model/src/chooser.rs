@@ -10,6 +10,9 @@ pub enum Temper {
     Late,
     /// Every choice is drawn from this seed, speculative fills and evictions included.
     Seeded(u64),
+    /// Every choice is the exploration's that goes on on this thread ([`explore`](crate::explore)).
+    #[cfg(feature = "std")]
+    Explored,
 }
 
 /// Draws the choices of one machine.
@@ -23,7 +26,7 @@ impl Chooser {
     pub(crate) fn new(temper: Temper) -> Self {
         let seed = match temper {
             Temper::Seeded(seed) => seed,
-            Temper::Kind | Temper::Late => 0,
+            _ => 0,
         };
         // Zero is the one state that xorshift never leaves.
         let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -36,12 +39,28 @@ impl Chooser {
             Temper::Kind => true,
             Temper::Late => false,
             Temper::Seeded(_) => self.draw() & 1 == 0,
+            #[cfg(feature = "std")]
+            Temper::Explored => crate::explore::deviate(2) == 1,
+        }
+    }
+
+    /// The same for something of which there may be nothing: what makes no difference is not explored.
+    pub(crate) fn now_if(&mut self, is_there: bool) -> bool {
+        match self.temper {
+            #[cfg(feature = "std")]
+            Temper::Explored if !is_there => false,
+            _ => self.now() && is_there,
         }
     }
 
     /// Whether something that nobody asked for happens: one time in `odds`, and only where choices are drawn.
     pub(crate) fn unasked(&mut self, odds: u64) -> bool {
-        matches!(self.temper, Temper::Seeded(_)) && self.draw().is_multiple_of(odds)
+        match self.temper {
+            Temper::Kind | Temper::Late => false,
+            Temper::Seeded(_) => self.draw().is_multiple_of(odds),
+            #[cfg(feature = "std")]
+            Temper::Explored => crate::explore::deviate(2) == 1,
+        }
     }
 
     /// Which of `count` unordered things is done first; `count` is not 0.
@@ -50,6 +69,8 @@ impl Chooser {
             Temper::Kind => 0,
             Temper::Late => count - 1,
             Temper::Seeded(_) => (self.draw() % count as u64) as usize,
+            #[cfg(feature = "std")]
+            Temper::Explored => count - 1 - crate::explore::deviate(count),
         }
     }
 

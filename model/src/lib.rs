@@ -41,16 +41,21 @@
 //! * [`ocxl`]: an OpenCAPI link with its nest MMU, its process elements and its accelerators.
 //! * [`memory`]: page tables of real descriptors.
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
+//! * `explore`, with `std`: every run of a small test.
 //! * [`oracle`]: what must never happen, and what was counted.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod amd;
 mod chooser;
 pub mod cpu;
 mod device_tlb;
+#[cfg(feature = "std")]
+pub mod explore;
 mod ground;
 mod lock;
 mod look_up;

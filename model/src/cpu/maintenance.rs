@@ -57,7 +57,8 @@ impl World {
     /// Whatever is under way anywhere gets a chance to arrive.
     pub(crate) fn trickle(&mut self) {
         for cpu in 0..self.cpus.len() {
-            if self.ground.chooser.now()
+            let is_any = self.cpus[cpu].stores.is_on_its_way(true);
+            if self.ground.chooser.now_if(is_any)
                 && let Some((pa, value)) = self.cpus[cpu].stores.pop()
             {
                 self.ground.memory.frames.arrive(pa, value);

@@ -1,0 +1,165 @@
+//! Every run of a small test: all its own choices, and all of the machine's that differ from the latest in few places.
+//!
+//! A run is a row of choices. The test's own ([`choose`]) are tried in every combination. Of the machine's, made under
+//! [`Temper::Explored`](crate::Temper::Explored), each takes the latest way by itself, and at most [`Bounds::deviations`] of them in one run take another:
+//! most faults need few, and the number of runs stays small.
+
+use core::cell::RefCell;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{eprintln, format, string::String, thread_local, vec::Vec};
+
+use crate::Model;
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many of the machine's choices in one run are not the latest way.
+    pub deviations: usize,
+    /// After so many runs it ends, incomplete.
+    pub runs: u64,
+}
+
+/// What was explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explored {
+    /// How many runs there were.
+    pub runs: u64,
+    /// How many different states of the machine they went through, where the test has [noted](note) them.
+    pub states: usize,
+    /// Whether these were all runs within the bound of deviations.
+    pub is_complete: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    taken: usize,
+    of: usize,
+    is_the_machines: bool,
+}
+
+impl Choice {
+    fn deviates(&self) -> bool {
+        self.is_the_machines && self.taken > 0
+    }
+}
+
+/// The choices of one run, and how many of them were made.
+#[derive(Debug, Default)]
+struct Script {
+    choices: Vec<Choice>,
+    made: usize,
+    states: HashSet<u64>,
+}
+
+impl Script {
+    fn make(&mut self, of: usize, is_the_machines: bool) -> usize {
+        let made = self.made;
+        self.made += 1;
+        match self.choices.get(made) {
+            Some(choice) => choice.taken.min(of.saturating_sub(1)),
+            None => {
+                self.choices.push(Choice {
+                    taken: 0,
+                    of,
+                    is_the_machines,
+                });
+                0
+            }
+        }
+    }
+
+    /// The next run in order: the last choice that has another way takes it. False where none has.
+    fn advance(&mut self, deviations: usize) -> bool {
+        self.choices.truncate(self.made);
+        self.made = 0;
+        while let Some(mut last) = self.choices.pop() {
+            last.taken += 1;
+            let others = self.choices.iter().filter(|choice| choice.deviates());
+            let is_within = !last.is_the_machines || others.count() < deviations;
+            if last.taken < last.of && is_within {
+                self.choices.push(last);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn shown(&self) -> String {
+        let made = self.choices.iter().take(self.made);
+        let taken: Vec<_> = made.map(|choice| format!("{}", choice.taken)).collect();
+        taken.join(".")
+    }
+}
+
+thread_local! {
+    static SCRIPT: RefCell<Script> = RefCell::default();
+}
+
+/// Tells how to see a run again that did not end well.
+struct Reporter;
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let run = SCRIPT.with_borrow(Script::shown);
+            eprintln!("explored run: {run:?}");
+        }
+    }
+}
+
+/// Runs `body` once for each row of choices, on this thread. A run that panics says how to [`replay`] it.
+pub fn explore(bounds: Bounds, mut body: impl FnMut()) -> Explored {
+    SCRIPT.set(Script::default());
+    let mut runs = 0;
+    let is_complete = loop {
+        if runs == bounds.runs {
+            break false;
+        }
+        let reporter = Reporter;
+        body();
+        drop(reporter);
+        runs += 1;
+        if !SCRIPT.with_borrow_mut(|script| script.advance(bounds.deviations)) {
+            break true;
+        }
+    };
+    Explored {
+        runs,
+        states: SCRIPT.take().states.len(),
+        is_complete,
+    }
+}
+
+/// Runs `body` once with the choices that a failed run has printed.
+pub fn replay(run: &str, mut body: impl FnMut()) {
+    let taken = run.split('.').filter_map(|taken| taken.parse().ok());
+    let choices = taken.map(|taken| Choice {
+        taken,
+        of: usize::MAX,
+        is_the_machines: false,
+    });
+    SCRIPT.set(Script {
+        choices: choices.collect(),
+        ..Script::default()
+    });
+    body();
+    SCRIPT.take();
+}
+
+/// One of `of` ways for the test to go on, from 0. Outside an exploration it is the first.
+pub fn choose(of: usize) -> usize {
+    SCRIPT.with_borrow_mut(|script| script.make(of, false))
+}
+
+/// The state that the machine is in counts as one that was seen.
+pub fn note(model: &Model) {
+    let mut hasher = DefaultHasher::new();
+    model.with(|world| format!("{world:?}").hash(&mut hasher));
+    SCRIPT.with_borrow_mut(|script| script.states.insert(hasher.finish()));
+}
+
+/// One of `of` ways for the machine, of which the first is the latest.
+pub(crate) fn deviate(of: usize) -> usize {
+    SCRIPT.with_borrow_mut(|script| script.make(of, true))
+}
