@@ -1,9 +1,15 @@
 //! The atomics and fences that every protocol of this crate uses: core's, or loom's under `--cfg loom`.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
 
 /// Says to loom, which takes SeqCst accesses for AcqRel ones, that those on either side of this have one order with all others.
 #[cfg(not(loom))]

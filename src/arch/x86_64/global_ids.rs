@@ -2,9 +2,8 @@
 
 use super::operand::Pcid;
 use crate::arch::bitmap::Bitmap;
-use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use crate::sync::{AtomicU64, Ordering, const_unless_loom, spin_loop};
 use crate::ticket_lock::TicketLock;
-use core::hint::spin_loop;
 
 /// One bit for each PCID; loom follows each atomic, and a few show it all there is to see.
 const WORDS: usize = if cfg!(loom) { 1 } else { 64 };

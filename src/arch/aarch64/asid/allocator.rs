@@ -9,9 +9,8 @@ use super::{AsidSlot, Tagged};
 use crate::arch::IdError;
 use crate::arch::bitmap::Bitmap;
 use crate::cpu_set::{AtomicCpuSet, CpuId};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom, spin_loop};
 use crate::ticket_lock::TicketLock;
-use core::hint::spin_loop;
 
 /// Enough for 16-bit ASIDs; loom follows each atomic, and 8 bits show it all there is to see.
 const BITMAP_WORDS: usize = if cfg!(loom) { 4 } else { 1024 };

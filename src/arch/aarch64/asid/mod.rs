@@ -1,6 +1,8 @@
 //! Address-space identifiers: more address spaces than ASIDs, and no ASID used anew before every CPU has dropped its entries.
 
 mod allocator;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod per_cpu;
 
 pub(super) use allocator::{Allocator, Numbers};

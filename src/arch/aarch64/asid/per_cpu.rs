@@ -2,7 +2,7 @@
 
 use super::Tagged;
 use crate::cpu_set::CpuId;
-use crate::sync::{AtomicU64, Ordering, array_of, const_unless_loom};
+use crate::sync::{AtomicU64, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 
 /// One CPU's line: it is written at every context switch.
 #[derive(Debug)]
@@ -59,12 +59,12 @@ impl Line {
 
 /// The lines of all CPUs.
 #[derive(Debug)]
-pub(super) struct PerCpu<const WORDS: usize>([[Line; 64]; WORDS]);
+pub(super) struct PerCpu<const WORDS: usize>([[Line; CPUS_PER_WORD]; WORDS]);
 
 impl<const WORDS: usize> PerCpu<WORDS> {
     const_unless_loom! {
         pub(super) const fn new() -> Self {
-            Self(array_of!(WORDS, array_of!(64, Line::new())))
+            Self(array_of!(WORDS, array_of!(CPUS_PER_WORD, Line::new())))
         }
     }
 

@@ -4,9 +4,8 @@ use super::PidSlot;
 use crate::arch::bitmap::Bitmap;
 use crate::arch::powerpc::config::MAX_PID_BITS;
 use crate::arch::{HardwareId, IdError};
-use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use crate::sync::{AtomicU64, Ordering, const_unless_loom, spin_loop};
 use crate::ticket_lock::TicketLock;
-use core::hint::spin_loop;
 
 /// Enough for every PID; loom follows each atomic, and a few show it all there is to see.
 const BITMAP_WORDS: usize = if cfg!(loom) {
