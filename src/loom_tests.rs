@@ -5,6 +5,7 @@
 
 mod amd;
 mod attachment;
+mod batches;
 mod engine;
 mod intervals;
 mod mailbox;

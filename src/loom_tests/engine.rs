@@ -2,20 +2,19 @@
 
 use super::explore;
 use super::world::{Engine, Host, Page, Plain, SILENT, Space, become_cpu, flush};
-use crate::batch::Reclaim;
 use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use loom::thread;
 
-struct World {
-    engine: Engine,
-    space: Space,
-    page: Page,
+pub(super) struct World {
+    pub(super) engine: Engine,
+    pub(super) space: Space,
+    pub(super) page: Page,
 }
 
 impl World {
     /// CPU 0 is online.
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let engine = Engine::new(Host, Plain);
         become_cpu(0);
         engine.cpu_online().expect("CPU 0 fits");
@@ -41,7 +40,11 @@ impl World {
 }
 
 /// Another CPU, which takes these steps.
-fn cpu(world: &Arc<World>, cpu: u32, f: impl FnOnce(&World) + 'static) -> thread::JoinHandle<()> {
+pub(super) fn cpu(
+    world: &Arc<World>,
+    cpu: u32,
+    f: impl FnOnce(&World) + 'static,
+) -> thread::JoinHandle<()> {
     let world = world.clone();
     thread::spawn(move || {
         become_cpu(cpu);
@@ -168,27 +171,5 @@ fn loom_promise_10_attach_against_retire() {
         }
         core::mem::forget(ticket);
         attaches.join().unwrap();
-    });
-}
-
-/// A change put into a batch against `retire`: the one or the other is refused.
-#[test]
-fn loom_promise_07_batch_against_retire() {
-    explore(None, || {
-        let world = World::new();
-        world.engine.switch_to(&world.space).expect("live");
-        let adds = cpu(&world, 1, |world| {
-            let mut batch = Reclaim::<_, 1, 1>::new(&world.engine);
-            if batch.add(&world.space, flush()).is_ok() {
-                world.page.access();
-            }
-            // It would be flushed: loom's threads never spin.
-            core::mem::forget(batch);
-        });
-        if let Ok(ticket) = world.engine.retire(&world.space) {
-            world.page.free();
-            core::mem::forget(ticket);
-        }
-        adds.join().unwrap();
     });
 }
