@@ -2,6 +2,7 @@
 
 /// How a machine uses the freedom that the manuals give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Temper {
     /// Everything is done at once and in order, as the kindest emulators do it.
     Kind,

@@ -110,7 +110,7 @@ impl<M: Machine> Kernel<M> {
                 inner,
                 model: self.model.clone(),
             }),
-            Temper::Late | Temper::Seeded(_) => inner,
+            _ => inner,
         }
     }
 
