@@ -94,6 +94,22 @@ impl Flush {
         self.leaf_size
     }
 
+    /// Whether it is of one page.
+    pub(crate) const fn is_one_page(&self) -> bool {
+        matches!(&self.range, FlushRange::Pages(pages) if pages.count() == 1)
+    }
+
+    /// The page behind it, as who has used up a range finds it; everything has none.
+    pub(crate) fn behind(&self) -> Self {
+        match &self.range {
+            FlushRange::All => *self,
+            FlushRange::Pages(pages) => {
+                let end = pages.last_byte().raw().wrapping_add(1);
+                Self::page(VirtAddr::new(end), pages.stride())
+            }
+        }
+    }
+
     /// A description of exactly both, where there is one: everything, or pages of one kind that overlap or lie side by side.
     pub(crate) fn join(&self, other: &Self) -> Option<Self> {
         let joins = match (&self.range, &other.range) {

@@ -64,7 +64,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
-#[cfg(test)]
+#[cfg(any(test, tlb_defects))]
 extern crate std;
 
 pub mod address;
@@ -75,6 +75,7 @@ pub mod change;
 pub mod cost;
 pub mod cpu_set;
 pub mod deadline;
+mod defects;
 pub mod dma;
 pub mod error;
 pub mod flush;

@@ -22,6 +22,7 @@ mod slot;
 pub(crate) use request::Request;
 
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
+use crate::defects::Defect;
 use crate::sync::{AtomicU32, CPUS_PER_WORD, Ordering, array_of, const_unless_loom};
 use slot::RequestSlot;
 
@@ -109,6 +110,8 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
         let request = if owed.is_empty() {
             mine.request.settle();
             *request
+        } else if Defect::OpenRequestOverwritten.is_put_back() {
+            *request
         } else {
             mine.request.own().merge(request)
         };
@@ -156,11 +159,20 @@ impl<const WORDS: usize> Mailboxes<WORDS> {
                 continue;
             };
             // The generation before the request: a request read later covers at least what this generation asked for.
-            let generation = from.request.generation();
-            apply(&from.request.read().unwrap_or(Request::Everything));
-            if let Some(ack) = mine.acks.of(initiator) {
-                ack.store(generation as u32, Ordering::Release);
+            let mut generation = from.request.generation();
+            let acknowledge = |generation: u64| {
+                if let Some(ack) = mine.acks.of(initiator) {
+                    ack.store(generation as u32, Ordering::Release);
+                }
+            };
+            if Defect::AckBeforeFlush.is_put_back() {
+                acknowledge(generation);
             }
+            apply(&from.request.read().unwrap_or(Request::Everything));
+            if Defect::AckOfWhateverIsNewest.is_put_back() {
+                generation = from.request.generation();
+            }
+            acknowledge(generation);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::arch::Arch;
 use crate::attachment::Slots;
 use crate::cpu_set::{AtomicCpuSet, CpuId, CpuSet};
+use crate::defects::Defect;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, order_seq_cst};
 
 pub use crate::space_id::SpaceId;
@@ -157,7 +158,7 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
 
     /// Whether another operation than the caller's may have taken entries out and not flushed them.
     pub(crate) fn has_other_gathers(&self) -> bool {
-        self.gathers.load(Ordering::SeqCst) > 1
+        self.gathers.load(Ordering::SeqCst) > 1 && !Defect::OtherGathersForgotten.is_put_back()
     }
 
     /// Whether some operation may have taken entries out of the tables, or put such changes into a batch, that have not been flushed: an
@@ -174,7 +175,7 @@ impl<A: Arch, const WORDS: usize> AddressSpace<A, WORDS> {
 
     /// The number of changes to cover where some batch holds one that no flush of the whole space has covered.
     pub(crate) fn deferred(&self) -> Option<u64> {
-        if !self.is_in_batches() {
+        if !self.is_in_batches() || Defect::PendingFlushForgotten.is_put_back() {
             return None;
         }
         let deferred = self.deferred.load(Ordering::Acquire);

@@ -18,6 +18,7 @@ pub(crate) use secondaries::{Queued, Task, Waits};
 use crate::arch::Issued;
 use crate::attachment::Slots;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::Incomplete;
 use crate::platform::Platform;
 use crate::space::AddressSpace;
@@ -122,7 +123,7 @@ impl<'e, P: Platform, const WORDS: usize> Ticket<'e, P, WORDS> {
             held,
             settled,
         };
-        if settled {
+        if settled || Defect::FreedWhenHanded.is_put_back() {
             ticket.held.release();
         }
         ticket
@@ -230,12 +231,16 @@ impl<P: Platform, const WORDS: usize, H: Held<WORDS>> Drop for Ticket<'_, P, WOR
         if self.settled {
             return;
         }
-        if let Err(error) = self.wait_in_time() {
-            let items = self.held.quarantine(&error);
-            self.outstanding.cpus.engine.count(&Stats {
-                quarantined: items as u64,
-                ..Stats::default()
-            });
+        match self.wait_in_time() {
+            Ok(_) => {}
+            Err(_) if Defect::FreedOnTimeOut.is_put_back() => self.held.release(),
+            Err(error) => {
+                let items = self.held.quarantine(&error);
+                self.outstanding.cpus.engine.count(&Stats {
+                    quarantined: items as u64,
+                    ..Stats::default()
+                });
+            }
         }
     }
 }

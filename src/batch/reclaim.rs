@@ -5,6 +5,7 @@ use super::gather::Gathered;
 use super::start::Started;
 use crate::arch::{Arch, Half, Reach};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::{FlushError, Incomplete, Refused};
 use crate::flush::Flush;
 use crate::platform::Platform;
@@ -318,7 +319,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
     /// # Context
     /// As for [`flush`](Self::flush).
     pub fn flush_before_io(&mut self) -> Result<Cost, FlushError<WORDS>> {
-        if self.is_dirty {
+        if self.is_dirty && !Defect::DirtyPagesWrittenFirst.is_put_back() {
             self.flush()
         } else {
             Ok(Cost::ZERO)

@@ -1,6 +1,7 @@
 //! Replacing entries that must never be live together with those that follow them.
 
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::FlushError;
 use crate::flush::Flush;
 use crate::platform::Platform;
@@ -34,6 +35,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         flush: Flush,
         mut store: impl FnMut(ReplaceStep),
     ) -> Result<Cost, FlushError<WORDS>> {
+        if Defect::InvalidStepLeftOut.is_put_back() {
+            store(ReplaceStep::Store);
+            return self.flush(space, flush);
+        }
         store(ReplaceStep::Invalidate);
         let cost = self.flush(space, flush)?;
         store(ReplaceStep::Store);

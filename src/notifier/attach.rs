@@ -4,6 +4,7 @@ use super::{Attachment, StaticTlb};
 use crate::arch::{Arch, Reach};
 use crate::attachment::{Attached, Status};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::AttachError;
 use crate::platform::Platform;
 use crate::secondary::{AttachKey, Needs};
@@ -80,6 +81,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     fn publish_membership(&self) {
         let _pin = self.platform().pin_cpu();
         let mut cost = Cost::ZERO;
-        self.arch().store_barrier(Reach::Broadcast, &mut cost);
+        if !Defect::DeviceJoinsUnordered.is_put_back() {
+            self.arch().store_barrier(Reach::Broadcast, &mut cost);
+        }
     }
 }

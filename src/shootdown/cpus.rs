@@ -4,6 +4,7 @@ use super::Shootdown;
 use crate::arch::{Arch, HardwareId, Issued, JoinError, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
+use crate::defects::Defect;
 use crate::error::{Refused, SwitchError};
 use crate::platform::Platform;
 use crate::space::AddressSpace;
@@ -31,7 +32,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.online.insert(me, Ordering::SeqCst);
         // Published, then flushed: a shootdown that did not see this CPU made its stores before the flush. The others look for it,
         // so the barrier between the two is theirs as well.
-        self.flush_this_cpu();
+        if !Defect::OnlineWithoutFlush.is_put_back() {
+            self.flush_this_cpu();
+        }
         self.serve_mailbox();
         Ok(())
     }
@@ -83,11 +86,14 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             .activate(me, &space.hardware, &mut forget, &mut cost)
             .map_err(SwitchError::Id)?;
         // After the identifier: one that is new to the space has just forgotten the CPUs that held the old one.
-        if !space.cpus.contains(me, Ordering::SeqCst) {
+        let was_member = space.cpus.contains(me, Ordering::SeqCst);
+        if !was_member {
             space.cpus.insert(me, Ordering::SeqCst);
         }
         // Promise 2: membership is visible before the first walk, also where the bit was set already.
-        self.arch.membership_barrier(&mut cost);
+        if !(was_member && Defect::MembershipUnordered.is_put_back()) {
+            self.arch.membership_barrier(&mut cost);
+        }
         // Once more: `retire` either finds this CPU in the set, or is seen here.
         if !space.is_live() {
             return Err(retired);

@@ -9,6 +9,7 @@ use super::user::finish;
 use crate::address::PageRange;
 use crate::arch::{Arch, Delivery, Half, Issued, Reach};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::{FlushError, Refused};
 use crate::flush::Flush;
 use crate::mailbox::Request;
@@ -67,7 +68,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         // The devices first would be too early: the store barrier of the CPU side makes the stores visible to them as well.
         self.arch.store_barrier(Reach::Broadcast, &mut cost);
         let mut waits = Waits::new(Task::KernelTables);
-        let wanted = |needs: Needs| needs.contains(Needs::KERNEL_TABLES);
+        let wanted = |needs: Needs| needs.contains(Needs::KERNEL_TABLES) && !is_forgotten(&pages);
         let slots = &self.instances;
         self.start_secondaries(slots, &mut waits, wanted, &mut cost);
         let cpus = self.issue_kernel(&flush, &mut cost);
@@ -106,7 +107,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> CpuSide<WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
-        let alone = online.is_within(me) && self.instances.summary().is_empty();
+        let repairs = self.platform.repairs_spurious_faults();
+        let alone = online.is_within(me) && self.instances.summary().is_empty()
+            || repairs && Defect::KernelUpgradeRepaired.is_put_back();
         if self.arch.delivery(None) == Delivery::Asked {
             let posted = self.post(&online, &Request::Kernel { flush: *flush }, cost);
             let _irqs_off = self.platform.irq_save();
@@ -120,4 +123,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         };
         CpuSide::issued(self.issue(Issued::Kernel(*flush), reach, cost))
     }
+}
+
+/// Whether IOMMUs hear nothing of tables of the kernel half: never.
+fn is_forgotten(pages: &PageRange) -> bool {
+    let reaches_the_top = pages.last_byte().raw() == u64::MAX;
+    Defect::KernelTablesNotTold.is_put_back()
+        || reaches_the_top && Defect::KernelRangeToTheTopLost.is_put_back()
 }

@@ -4,6 +4,7 @@ use super::Shootdown;
 use super::start::{CpuSide, Reason};
 use crate::arch::{Arch, Delivery, Issued};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::Refused;
 use crate::flush::Flush;
 use crate::mailbox::Request;
@@ -45,6 +46,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         if let Some(slots) = slots {
             self.start_secondaries(slots, &mut waits, |_| true, &mut cost);
         }
+        if Defect::ReleaseNotWaitedFor.is_put_back() {
+            waits = Waits::new(Task::Release);
+        }
         let mut cpus = CpuSide::DONE;
         if let Some(id) = scope.id {
             let targets = self.to_leave(space, &scope, id);
@@ -60,7 +64,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
                 self.leave_borrowed_root(scope.me, Some(space.id()));
             }
             let delivery = self.arch.delivery(Some(id));
-            if matches!(delivery, Delivery::Broadcast | Delivery::Both) {
+            let drops = !Defect::RetiredWithoutFlush.is_put_back();
+            if matches!(delivery, Delivery::Broadcast | Delivery::Both) && drops {
                 let everything = Issued::User(id, Flush::all());
                 cpus.unproven = self.issue(everything, scope.reach, &mut cost);
             }

@@ -6,6 +6,7 @@ use crate::arch::{Arch, Change, Delivery, Entries, Half, HardwareId, Issued, Rea
 use crate::attachment::{Slots, Summary};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
+use crate::defects::Defect;
 use crate::error::Refused;
 use crate::flush::Flush;
 use crate::mailbox::{Posted, Request};
@@ -82,9 +83,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         self.check_initiator()?;
         let mut cost = Cost::ZERO;
         let scope = self.scope(space, reason, &mut cost);
-        let wanted = |needs: Needs| reason == Reason::Change || needs.contains(Needs::UPGRADES);
-        let mut waits = Waits::new(Task::Flush(flush));
-        let slots = (!scope.secondaries.is_empty()).then_some(&space.secondaries);
+        let wanted = |needs: Needs| reason == Reason::Change || is_told_of_upgrades(needs);
+        let mut waits = Waits::new(Task::Flush(notice(flush)));
+        let slots = tells_devices(&scope, &flush).then_some(&space.secondaries);
         if let Some(slots) = slots {
             self.start_secondaries(slots, &mut waits, wanted, &mut cost);
         }
@@ -104,8 +105,20 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ) -> Scope<WORDS> {
         // Promise 1, and the first half of promise 2: whoever joins later walks the new entries, whoever has joined is read
         // below. The order of the two is the contract of `store_barrier`.
-        self.arch.store_barrier(Reach::Broadcast, cost);
-        self.scope_after_barrier(space, reason)
+        let early = Defect::ScopeReadBeforeStores
+            .is_put_back()
+            .then(|| self.scope_after_barrier(space, reason));
+        let early_id = Defect::IdReadBeforeStores
+            .is_put_back()
+            .then(|| self.arch.hardware_id(&space.hardware));
+        if !Defect::StoreBarrierLeftOut.is_put_back() {
+            self.arch.store_barrier(Reach::Broadcast, cost);
+        }
+        let mut scope = early.unwrap_or_else(|| self.scope_after_barrier(space, reason));
+        if let Some(id) = early_id {
+            scope.id = id;
+        }
+        scope
     }
 
     /// Step 2 for a change whose stores the caller has made visible: one barrier may serve several spaces.
@@ -128,8 +141,13 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         let id = self.arch.hardware_id(&space.hardware);
         let cpus = self.members(space, id);
         let secondaries = space.secondaries.summary();
-        let alone = lazily || cpus.is_within(me) || self.online().is_within(me);
-        let reach = if alone && !secondaries.is_snooped() {
+        let alone = lazily
+            || cpus.is_within(me)
+            || self.online().is_within(me)
+            || Defect::LocalWhereOthersRun.is_put_back();
+        let needs_broadcast =
+            secondaries.is_snooped() && !Defect::SnoopersNeedNoBroadcast.is_put_back();
+        let reach = if alone && !needs_broadcast {
             Reach::Local
         } else {
             Reach::Broadcast
@@ -157,7 +175,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             waits.enlist(slots, wanted);
             waits.submit(
                 slots,
-                |needs| !needs.contains(Needs::SNOOPS_BROADCASTS),
+                |needs| {
+                    !needs.contains(Needs::SNOOPS_BROADCASTS)
+                        || Defect::SnooperToldBeforeCompletion.is_put_back()
+                },
                 cost,
             );
         });
@@ -223,6 +244,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// complete. Called pinned.
     pub(crate) fn issue(&self, issued: Issued, reach: Reach, cost: &mut Cost) -> Option<Issued> {
         self.issue_only(&issued, reach, cost);
+        if Defect::CompletionLeftOut.is_put_back() {
+            return None;
+        }
+        if Defect::CompletionOnAnotherCpu.is_put_back() {
+            return Some(issued);
+        }
         let complete = self.arch.complete([issued], reach, cost);
         complete.is_err().then_some(issued)
     }
@@ -235,7 +262,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         scope: &Scope<WORDS>,
         cost: &mut Cost,
     ) -> Option<(Posted, CpuSet<WORDS>)> {
-        let targets = self.to_ask(space, scope, change.id, change.flush.depth());
+        let mut targets = self.to_ask(space, scope, change.id, change.flush.depth());
+        if Defect::OthersNotAsked.is_put_back() {
+            targets = CpuSet::EMPTY;
+        }
         let posted = self.post(&targets, &Request::Space(*change), cost);
         if let Some((_, asked)) = &posted {
             let _irqs_off = self.platform.irq_save();
@@ -255,6 +285,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// The same for a ticket, which may be on any CPU by now.
     pub(crate) fn issue_pinned(&self, issued: Issued, cost: &mut Cost) -> Option<Issued> {
         let _pin = self.platform.pin_cpu();
+        if Defect::CompletionOnAnotherCpu.is_put_back() {
+            let complete = self.arch.complete_broadcast([issued], cost);
+            return complete.is_err().then_some(issued);
+        }
         self.issue(issued, Reach::Broadcast, cost)
     }
 
@@ -340,5 +374,25 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             retiring: None,
             cost,
         }
+    }
+}
+
+/// Whether there are secondary TLBs to tell: all that are attached hear of every flush, whoever runs the space.
+fn tells_devices<const WORDS: usize>(scope: &Scope<WORDS>, flush: &Flush) -> bool {
+    let forgets = scope.cpus.is_empty() && Defect::NobodyToldWithoutCpus.is_put_back()
+        || flush.is_one_page() && Defect::PageFlushTellsNoDevice.is_put_back();
+    !scope.secondaries.is_empty() && !forgets
+}
+
+fn is_told_of_upgrades(needs: Needs) -> bool {
+    needs.contains(Needs::UPGRADES) && !Defect::UpgradeNotTold.is_put_back()
+}
+
+/// What secondary TLBs are told of a flush: the same.
+fn notice(flush: Flush) -> Flush {
+    if Defect::RangeUsedUpBeforeNotice.is_put_back() {
+        flush.behind()
+    } else {
+        flush
     }
 }

@@ -5,6 +5,7 @@ use super::start::Scope;
 use crate::arch::{Arch, HardwareId, Presence, Reach};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
+use crate::defects::Defect;
 use crate::flush::Depth;
 use crate::mailbox::Request;
 use crate::platform::Platform;
@@ -22,7 +23,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ) -> CpuSet<WORDS> {
         self.others(space, scope, id, |presence| match presence {
             Presence::Running => true,
-            Presence::Lazy => depth == Depth::Tables,
+            Presence::Lazy => {
+                depth == Depth::Tables && !Defect::LazyNotAskedForTables.is_put_back()
+            }
             Presence::Reached | Presence::Elsewhere => false,
         })
     }
@@ -34,7 +37,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         scope: &Scope<WORDS>,
         id: HardwareId,
     ) -> CpuSet<WORDS> {
-        self.others(space, scope, id, |presence| presence != Presence::Elsewhere)
+        self.others(space, scope, id, |presence| match presence {
+            Presence::Elsewhere => false,
+            Presence::Lazy => !Defect::RootKeptByBorrowers.is_put_back(),
+            Presence::Running | Presence::Reached => true,
+        })
     }
 
     /// Whether broadcasts reach every member that runs the space or walks its tables.

@@ -3,6 +3,7 @@
 use crate::cost::Cost;
 use crate::cpu_set::CpuSet;
 use crate::deadline::Deadline;
+use crate::defects::Defect;
 use crate::mailbox::Posted;
 use crate::platform::Platform;
 use crate::shootdown::Shootdown;
@@ -52,7 +53,9 @@ impl<'e, P: Platform, const WORDS: usize> CpuWaits<'e, P, WORDS> {
     /// One look at each of them, while this CPU answers the others.
     pub(crate) fn poll(&mut self) {
         let engine = self.engine;
-        engine.serve_mailbox();
+        if !Defect::WaitingServesNobody.is_put_back() {
+            engine.serve_mailbox();
+        }
         if let Some(posted) = self.posted {
             self.cpus
                 .retain(|target| !engine.has_answered(posted, self.nmi, target));

@@ -2,6 +2,7 @@
 
 use crate::attachment::{Inside, MAX_SECONDARIES, Purpose, Slots};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Flush;
 use crate::secondary::{Fence, Full, Invalidation, Needs, SecondaryError};
 use core::task::Poll;
@@ -107,7 +108,11 @@ impl Waits {
                 .filter(|i| i.generation() == generation)
             {
                 Some(inside) if which(inside.tlb().needs()) => {
-                    *queued = queue(&inside, task, cost).is_ok().then_some(inside);
+                    let takes = queue(&inside, task, cost).is_ok();
+                    if !takes && Defect::FullQueueForgotten.is_put_back() {
+                        *state = State::Done;
+                    }
+                    *queued = takes.then_some(inside);
                 }
                 Some(_) => {}
                 None => *state = State::Done,
@@ -207,6 +212,7 @@ fn poll_fence(inside: &Inside<'_>, generation: u32, mut fence: Fence, cost: &mut
     match inside.tlb().poll(&mut fence, cost) {
         Poll::Pending => State::Sealed { generation, fence },
         Poll::Ready(Ok(())) => State::Done,
+        Poll::Ready(Err(_)) if Defect::DeviceErrorForgotten.is_put_back() => State::Done,
         Poll::Ready(Err(error)) => State::Failed {
             generation,
             fence,

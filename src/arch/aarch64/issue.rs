@@ -7,6 +7,7 @@ use super::{Aarch64, operand, range};
 use crate::address::{PageRange, PageSize};
 use crate::arch::{Entries, Half, HardwareId, Reach};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Depth;
 
 /// What distinguishes the instructions that take an address: under one ASID or all, with walk caches or without, on this CPU or
@@ -64,8 +65,10 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
         let ttl = self.features.level_hints();
         for operation in operations {
             let raw = operand::of(operation, id, tables, level, ttl);
+            let raw = mistaken(raw, operation, tables.granule);
             self.issue(form, operation, raw, cost);
-            if form.half == Half::User && self.config.is_kpti() {
+            let has_odd = self.config.is_kpti() && !Defect::KptiFlushesOneAsid.is_put_back();
+            if form.half == Half::User && has_odd {
                 self.issue(form, operation, raw | operand::ODD_ASID, cost);
             }
         }
@@ -101,11 +104,25 @@ fn known_entries(
     entries: Entries,
 ) -> (PageSize, Option<Level>) {
     let Some(size) = entries.leaf_size else {
-        return (stride, None);
+        let believed = Defect::LevelByStride.is_put_back();
+        return (stride, believed.then(|| granule.level_of(stride)).flatten());
     };
     match granule.level_of(size) {
         Some(level) if entries.depth == Depth::Leaf => (size, Some(level)),
         // The size of the leaves says nothing about the tables above them.
         _ => (size.min(stride), None),
     }
+}
+
+/// The operand as others have written it.
+fn mistaken(raw: u64, operation: Operation, granule: Granule) -> u64 {
+    let Operation::Page(addr) = operation else {
+        return raw;
+    };
+    let units = addr.raw() >> 12;
+    let raw = Defect::AddressNotMasked.sets(units, raw);
+    if Defect::AddressShiftedByGranule.is_put_back() {
+        return raw & !units | addr.raw() >> granule.page_size().shift();
+    }
+    Defect::AsidCutTo8Bits.clears(0xff << 56, raw)
 }

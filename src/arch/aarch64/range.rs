@@ -6,6 +6,7 @@
 use super::granule::{Granule, Tables};
 use super::operation::{Operation, is_aligned_64k, unit};
 use crate::address::{PageRange, PageSize, VirtAddr};
+use crate::defects::Defect;
 
 mod bounded;
 
@@ -130,7 +131,8 @@ impl Iterator for Operations {
         if let Some(plan) = &mut self.planned {
             return plan.next();
         }
-        if self.pages == 0 {
+        let skips = self.pages == MAX_RANGE_PAGES && Defect::RangeOf32UnitsSkipped.is_put_back();
+        if self.pages == 0 || skips {
             return None;
         }
         let misaligned = self.rules.tables.lpa2 && !is_aligned_64k(self.base);

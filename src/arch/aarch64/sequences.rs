@@ -11,6 +11,8 @@ use crate::arch::{
 use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
+use crate::defects::Defect;
+use crate::flush::Depth;
 
 // SAFETY: DSB ISHST makes earlier stores visible to the walkers of the inner shareable domain before anything later starts (DSB NSHST:
 // to this CPU's); the operations cover what `range::split` proves to cover the request; DSB ISH on the CPU that issued them waits for
@@ -41,7 +43,12 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 
     /// As for CPUs without FEAT_BBM: one that has its level 2 may raise TLB conflict aborts, which the kernel must be ready for.
     fn decide(&self, reason: Reason) -> Decision {
-        change::decide(reason, 0)
+        match reason {
+            Reason::TableUnshared if Defect::UnshareKeepsWalkCache.is_put_back() => {
+                change::decide(Reason::Unmap, 0)
+            }
+            _ => change::decide(reason, 0),
+        }
     }
 
     fn check_range(&self, half: Half, pages: &PageRange) -> Result<(), RangeError> {
@@ -50,8 +57,10 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 
     fn store_barrier(&self, reach: Reach, cost: &mut Cost) {
         match reach {
-            Reach::Local => self.instructions.dsb_nshst(),
-            Reach::Broadcast => self.instructions.dsb_ishst(),
+            Reach::Broadcast if !Defect::NarrowStoreBarrier.is_put_back() => {
+                self.instructions.dsb_ishst();
+            }
+            Reach::Local | Reach::Broadcast => self.instructions.dsb_nshst(),
         }
         count(&mut cost.store_barriers);
     }
@@ -70,7 +79,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     ) {
         let form = Form {
             half: Half::User,
-            depth: entries.depth,
+            depth: depth_of(entries),
             reach,
         };
         if !self.by_pages(form, id, pages, entries, cost) {
@@ -109,8 +118,10 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 
     fn flush_tlb_all(&self, reach: Reach, cost: &mut Cost) {
         match reach {
-            Reach::Local => self.instructions.tlbi_vmalle1(),
-            Reach::Broadcast => self.instructions.tlbi_vmalle1is(),
+            Reach::Broadcast if !Defect::FullFlushStaysLocal.is_put_back() => {
+                self.instructions.tlbi_vmalle1is();
+            }
+            Reach::Local | Reach::Broadcast => self.instructions.tlbi_vmalle1(),
         }
         count(&mut cost.invalidations);
     }
@@ -128,7 +139,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     ) -> Result<(), Unproven> {
         self.instructions.dsb_ish();
         count(&mut cost.completion_barriers);
-        if self.errata.repeat_tlbi() {
+        if self.errata.repeat_tlbi() && !Defect::RepeatLeftOut.is_put_back() {
             // Any operation will do; this one names ASID 0, which has no entries.
             self.instructions.tlbi_vale1is(0);
             self.instructions.dsb_ish();
@@ -170,8 +181,17 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
 impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
     /// Kernel mappings are used by the instruction stream that is under way.
     fn resynchronize(&self, issued: impl IntoIterator<Item = Issued>) {
-        if issued.into_iter().any(|flush| flush.half() == Half::Kernel) {
+        let needs_isb = issued.into_iter().any(|flush| flush.half() == Half::Kernel);
+        if needs_isb && !Defect::KernelFlushWithoutIsb.is_put_back() {
             self.instructions.isb();
         }
+    }
+}
+
+fn depth_of(entries: Entries) -> Depth {
+    if Defect::WalkCachesKept.is_put_back() {
+        Depth::Leaf
+    } else {
+        entries.depth
     }
 }

@@ -12,6 +12,7 @@ use super::{PowerPc, operand};
 use crate::address::FlushRange;
 use crate::arch::{HardwareId, Issued, Reach};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Flush;
 
 /// The process that kernel mappings belong to.
@@ -40,7 +41,9 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
 
     pub(super) fn wait_for_broadcasts(&self, cost: &mut Cost) {
         self.instructions.eieio();
-        self.instructions.tlbsync();
+        if !Defect::TlbsyncOfPowerLeftOut.is_put_back() {
+            self.instructions.tlbsync();
+        }
         self.instructions.ptesync();
         count(&mut cost.completion_barriers);
     }
@@ -52,7 +55,7 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     fn mend(&self, issued: impl IntoIterator<Item = Issued> + Clone, cost: &mut Cost) {
         // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
         let defects = self.machine.defects();
-        if defects.is_empty() {
+        if defects.is_empty() || Defect::Power9NotMended.is_put_back() {
             return;
         }
         let ceiling = self.config.ceilings().broadcast;

@@ -9,6 +9,7 @@ use super::{PowerPc, pid};
 use crate::address::FlushRange;
 use crate::arch::{HardwareId, Issued, Unproven};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Depth;
 
 /// PAPR, "H_RPT_INVALIDATE"; Linux' `asm/hvcall.h`.
@@ -125,6 +126,7 @@ fn ask(hypervisor: &dyn Hypervisor, call: &RptInvalidate, cost: &mut Cost) -> Re
     count(&mut cost.invalidations);
     match hypervisor.rpt_invalidate(call) {
         Ok(()) => Ok(()),
+        Err(HypervisorError::Busy) if Defect::BusyTakenForDone.is_put_back() => Ok(()),
         Err(HypervisorError::Busy) => Err(Unproven),
         Err(HypervisorError::Refused(_)) => {
             let wider = RptInvalidate {

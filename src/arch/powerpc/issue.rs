@@ -8,6 +8,7 @@ use super::{PowerPc, pid};
 use crate::address::VirtAddr;
 use crate::arch::{HardwareId, Reach};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Depth;
 
 /// Sets that `tlbiel` names one by one on ISA 3.0 (POWER9 User's Manual, "TLB Management"; Linux' `POWER9_TLB_SETS_RADIX`).
@@ -29,11 +30,16 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     pub(super) fn carry_out(&self, plan: &Plan, id: HardwareId, reach: Reach, cost: &mut Cost) {
         match plan {
             Plan::Pages { walk_caches, runs } => {
-                if *walk_caches {
+                if *walk_caches && !Defect::WalksKept.is_put_back() {
                     // One set holds them all.
                     self.invalidate(Ric::WalkCaches, operand::by_pid(0), id, reach, cost);
                 }
-                for run in runs.iter().flatten() {
+                let sizes = if Defect::OneSizeOfSeveral.is_put_back() {
+                    1
+                } else {
+                    runs.len()
+                };
+                for run in runs.iter().flatten().take(sizes) {
                     self.drop_pages(run, id, reach, cost);
                 }
             }
@@ -71,7 +77,8 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     /// others.
     fn each_set(&self, ric: Ric, mut invalidate: impl FnMut(Ric, u64)) {
         invalidate(ric, 0);
-        if self.machine.isa() == Isa::V3_0 && ric != Ric::WalkCaches {
+        let has_sets = self.machine.isa() == Isa::V3_0 && ric != Ric::WalkCaches;
+        if has_sets && !Defect::OneSetOfMany.is_put_back() {
             for set in 1..SETS {
                 invalidate(Ric::Translations, set);
             }

@@ -14,6 +14,7 @@ use crate::arch::{
 use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::CpuId;
+use crate::defects::Defect;
 use crate::flush::{Depth, Flush};
 use crate::space_id::SpaceId;
 
@@ -82,7 +83,11 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
     }
 
     fn store_barrier(&self, _: Reach, cost: &mut Cost) {
-        self.instructions.ptesync();
+        if Defect::SyncForPtesync.is_put_back() {
+            self.instructions.sync();
+        } else {
+            self.instructions.ptesync();
+        }
         count(&mut cost.store_barriers);
     }
 
@@ -112,7 +117,11 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
     }
 
     fn flush_tlb_space(&self, id: HardwareId, reach: Reach, cost: &mut Cost) {
-        let depth = Depth::Tables;
+        let depth = if Defect::ProcessEntryKept.is_put_back() {
+            Depth::Leaf
+        } else {
+            Depth::Tables
+        };
         self.issue(&Plan::Process { depth }, id, reach, cost);
     }
 

@@ -11,6 +11,8 @@ use super::operand::{MaxCount, Pcid, Run, split};
 use crate::address::PageRange;
 use crate::arch::Entries;
 use crate::cost::Cost;
+use crate::defects::Defect;
+use crate::flush::Depth;
 
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// User pages under a common identifier.
@@ -21,7 +23,11 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         entries: Entries,
         cost: &mut Cost,
     ) {
-        let of = |run| Invlpgb::user_pages(pcid, run, entries.depth);
+        let depth = match entries.depth {
+            Depth::Tables if !Defect::FinalEntriesOnly.is_put_back() => Depth::Tables,
+            _ => Depth::Leaf,
+        };
+        let of = |run| Invlpgb::user_pages(pcid, run, depth);
         if !self.broadcast_runs(pages, entries, of, cost) {
             self.broadcast(Invlpgb::space(pcid), cost);
         }
@@ -41,14 +47,16 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     }
 
     pub(super) fn broadcast(&self, operands: Invlpgb, cost: &mut Cost) {
-        self.instructions
-            .invlpgb(operands.rax(), operands.ecx(), operands.edx());
+        // RAX\[2\]: the ASID is valid.
+        let rax = Defect::InvlpgbWithoutAsid.clears(1 << 2, operands.rax());
+        let ecx = operands.ecx() + u32::from(Defect::InvlpgbCountsOneMore.is_put_back());
+        self.instructions.invlpgb(rax, ecx, operands.edx());
         count(&mut cost.invalidations);
     }
 
     /// What has been begun is complete.
     pub(super) fn synchronize(&self, cost: &mut Cost) {
-        if self.features.broadcasts().is_some() {
+        if self.features.broadcasts().is_some() && !Defect::TlbsyncLeftOut.is_put_back() {
             self.instructions.tlbsync();
             count(&mut cost.completion_barriers);
         }

@@ -15,6 +15,7 @@ use crate::address::{FlushRange, PageRange};
 use crate::arch::shown::Loaded;
 use crate::arch::{Change, Entries, HardwareId};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::space_id::SpaceId;
 
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
@@ -41,7 +42,8 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         if change.generation <= generation {
             return;
         }
-        if change.since <= generation + 1 {
+        let is_next = change.since <= generation + 1;
+        if is_next || Defect::GenerationJumped.is_put_back() {
             self.drop_changed(cpu, Some(slot), change, cost);
         } else {
             self.drop_all(cpu, Some(slot), cost);

@@ -11,6 +11,7 @@ use super::per_cpu::Cpu;
 use super::slots;
 use crate::address::PageRange;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::flush::Depth;
 
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
@@ -33,7 +34,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     ) {
         // Types 0 and 1 fault for every identifier but 0 while CR4.PCIDE is clear.
         let is_tagged = cpu.own.pcid() != Pcid::default();
-        if !self.config.is_kpti() || !is_tagged {
+        if !self.config.is_kpti() || !is_tagged || Defect::KptiForgetsUserPcid.is_put_back() {
             return;
         }
         if !self.features.invpcid() || depth == Depth::Tables {

@@ -9,6 +9,7 @@ use super::registers::Cr4;
 use crate::address::{PageRange, PageSize, VirtAddr};
 use crate::arch::Entries;
 use crate::cost::Cost;
+use crate::defects::Defect;
 
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// The entries that may have changed, where they are few enough to be dropped one by one.
@@ -43,6 +44,9 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
 
     /// Everything under every identifier, global entries included. Where it goes through CR3 or CR4, interrupts are off.
     pub(super) fn drop_everything(&self, cost: &mut Cost) {
+        if Defect::GlobalEntriesKept.is_put_back() {
+            return self.drop_current(cost);
+        }
         if self.features.invpcid() {
             return self.invpcid(Invpcid::all(), cost);
         }

@@ -3,6 +3,7 @@
 use super::own::Own;
 use crate::arch::shown::{Loaded, Shown};
 use crate::cpu_set::CpuId;
+use crate::defects::Defect;
 use crate::space_id::SpaceId;
 use crate::sync::{CPUS_PER_WORD, array_of, const_unless_loom};
 
@@ -22,13 +23,15 @@ impl Cpu {
     }
 
     pub(super) fn begin_switch(&self) {
-        self.shown.begin_switch();
+        if !Defect::SwitchNotShown.is_put_back() {
+            self.shown.begin_switch();
+        }
         self.own.begin();
     }
 
     /// The root of the last [`Own::enter`] is loaded. Goes on switching where there was none since the switch began.
     pub(super) fn end_switch(&self) {
-        if self.shown.loaded().is_switching() {
+        if self.shown.loaded().is_switching() || Defect::SwitchNotShown.is_put_back() {
             self.shown.end_switch(self.own.entered());
         }
     }

@@ -4,6 +4,7 @@
 
 use super::operand::Pcid;
 use crate::arch::HardwareId;
+use crate::defects::Defect;
 use crate::space_id::SpaceId;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, array_of, const_unless_loom};
 
@@ -62,7 +63,7 @@ impl Slots {
         }
         Choice {
             slot,
-            is_current: false,
+            is_current: Defect::SlotChangesHandsUnclean.is_put_back(),
         }
     }
 

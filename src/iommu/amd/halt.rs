@@ -9,6 +9,7 @@ use super::command::{Command, opcode};
 use super::registers::{self, Control, Status};
 use super::retry::{Cause, Halts, Step};
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -162,6 +163,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     fn start_at_first_unproven(&mut self) {
         self.publish_entries();
         self.write_control(Control::COMMAND_BUFFER);
+        if Defect::RestartForgetsCommands.is_put_back() {
+            self.state.ring.discard();
+        }
         let head = self.pointer(self.state.ring.consumed());
         let tail = self.pointer(self.state.ring.published());
         self.hw.registers.write32(registers::COMMAND_HEAD, head);

@@ -97,6 +97,7 @@ pub use event::Event;
 pub use ids::{DeviceId, DomainId, Pasid};
 
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence, Full, Invalidation, Needs, SecondaryError, SecondaryTlb};
@@ -268,7 +269,8 @@ where
     fn needs(&self) -> Needs {
         let config = &self.hardware.config;
         let mut needs = Needs::empty();
-        needs.set(Needs::UPGRADES, !config.rewalks);
+        let rewalks = config.rewalks || Defect::AmdUpgradesNotNeeded.is_put_back();
+        needs.set(Needs::UPGRADES, !rewalks);
         needs.set(Needs::KERNEL_TABLES, config.kernel_tables);
         needs
     }

@@ -9,6 +9,7 @@ use super::command::Command;
 use super::registers;
 use super::state::Locked;
 use crate::address::PhysAddr;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -99,6 +100,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     pub(super) fn overwrite(&mut self, position: u64, command: Command) {
         let word = 2 * self.state.ring.slot(position) as usize;
         let [w0, w1] = command.words();
+        // PASID\[19:16\] of commands for a device's TLB; of others these bits are zero.
+        let w0 = Defect::PasidCutTo16Bits.clears(0xf << 56, w0);
         self.state.entries.store(word, w0);
         self.state.entries.store(word + 1, w1);
     }

@@ -4,6 +4,7 @@ use super::command::Command;
 use super::config::Translation;
 use super::span::Span;
 use super::state::{AttachedSpace, Locked};
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::{AttachKey, Full};
 
@@ -28,6 +29,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     fn silence(&mut self, index: usize, space: &AttachedSpace) {
         for (binding, device) in self.state.contexts_of(index) {
             match (space.translation, binding.pasid, device.gcr3()) {
+                _ if Defect::AmdWalkLeftOn.is_put_back() => {}
                 (Translation::Process { .. }, Some(pasid), Some(gcr3)) => {
                     gcr3.clear(pasid, &self.hw.barriers);
                 }
@@ -50,7 +52,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return Err(Full);
         }
         self.open();
-        self.for_each_tag(index, space, Span::ALL, &mut |l, command| l.put(command));
+        if !Defect::AmdTagReusedUnclean.is_put_back() {
+            self.for_each_tag(index, space, Span::ALL, &mut |l, command| l.put(command));
+        }
         self.defer_device_tlbs(index, Span::ALL);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The address operand that the commands for the IOMMU's TLB and for device TLBs share (AMD 48882 2.4.3, 2.4.4).
 
 use crate::address::{FlushRange, PageRange};
+use crate::defects::Defect;
 use crate::iommu::block::{cut, log2_of_block};
 
 /// S: the address also says how large the block is.
@@ -80,7 +81,8 @@ impl Spans {
     }
 
     pub(super) fn as_slice(&self) -> &[Span] {
-        &self.spans[..self.len]
+        let loses = self.len > 1 && Defect::AmdBlockLost.is_put_back();
+        &self.spans[..if loses { 1 } else { self.len }]
     }
 
     pub(super) const fn len(&self) -> u64 {

@@ -7,6 +7,7 @@
 use super::command::Command;
 use super::retry::{Batch, Step};
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::device_bit::device_bit;
 
@@ -58,6 +59,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Queues a later-stage command that concerns the TLB of the device in this slot, or the IOMMU's own.
     pub(super) fn defer(&mut self, device: Option<usize>, command: Command) {
+        if device.is_some() && Defect::DeviceTlbNotDeferred.is_put_back() {
+            return self.put(command);
+        }
         self.state.deferred.push(device, command);
     }
 }

@@ -9,6 +9,7 @@ use super::gcr3::Gcr3Table;
 use super::ids::{DeviceId, DomainId, Pasid};
 use super::retry::{Batch, Halts, LogState};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::iommu::memory::Table;
 use crate::iommu::ring::Positions;
 use crate::iommu::spaces::Spaces;
@@ -138,7 +139,10 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
         completion: Table,
     ) -> Self {
         Self {
-            ring: Positions::new(u32::from(log2_commands), 1),
+            ring: Positions::new(
+                u32::from(log2_commands),
+                u64::from(!Defect::AmdGapNotKept.is_put_back()),
+            ),
             entries,
             device_table,
             events,

@@ -5,6 +5,7 @@ use super::config::Translation;
 use super::ids::{DomainId, Pasid};
 use super::span::{Span, Spans};
 use super::state::{AttachedSpace, Locked};
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::flush::Flush;
 use crate::secondary::{AttachKey, Full, Invalidation};
@@ -25,7 +26,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         let queued = match invalidation {
             Invalidation::Space { key, flush } => self.queue_space(*key, flush),
-            Invalidation::KernelTables if self.hw.config.kernel_tables => {
+            Invalidation::KernelTables
+                if self.hw.config.kernel_tables
+                    && !Defect::AmdKernelTablesIgnored.is_put_back() =>
+            {
                 self.queue_kernel_tables()
             }
             Invalidation::KernelTables => Ok(()),

@@ -12,6 +12,7 @@ use super::ids::Pid;
 use super::requests::Extent;
 use super::state::{Life, Locked, Stage};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::AttachKey;
@@ -162,11 +163,19 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
         element.claimed = false;
         element.stage = match (step, answer) {
             (_, Poll::Pending) => return,
-            (Step::Terminate, Poll::Ready(Ok(()))) => Stage::Terminating,
-            (Step::Look, Poll::Ready(Ok(()))) => {
+            (Step::Terminate, Poll::Ready(Ok(())))
+                if !Defect::ElementClearedUnderDevice.is_put_back() =>
+            {
+                Stage::Terminating
+            }
+            (Step::Terminate | Step::Look, Poll::Ready(Ok(()))) => {
                 let pasid = element.context.pasid;
                 self.state.spa.clear(pasid, &self.hw.barriers);
-                Stage::Cached
+                if Defect::PeCacheKept.is_put_back() {
+                    Stage::Gone
+                } else {
+                    Stage::Cached
+                }
             }
             (Step::ClearPeCache, Poll::Ready(Ok(()))) => Stage::Gone,
             // Asked for again.
@@ -182,7 +191,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
             return None;
         }
         let pid = attached.process.pid;
-        let life = match (&self.hw.mode, attached.walked) {
+        let walked = attached.walked && !Defect::EndWithoutInvalidation.is_put_back();
+        let life = match (&self.hw.mode, walked) {
             (_, false) => Life::Ended(0),
             (Mode::Snooping, true) => Life::Flushing,
             (Mode::Atsd(_), true) => {

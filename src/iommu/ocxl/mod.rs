@@ -81,6 +81,7 @@ pub use ids::{FunctionId, Pasid, Pid};
 
 use crate::address::PhysAddr;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence, Full, Invalidation, Needs, SecondaryError, SecondaryTlb};
@@ -223,7 +224,11 @@ where
 
     fn needs(&self) -> Needs {
         let snoops = matches!(self.hardware.mode, Mode::Snooping);
-        let mut needs = Needs::UPGRADES;
+        let mut needs = Needs::empty();
+        needs.set(
+            Needs::UPGRADES,
+            !Defect::LinkUpgradesNotNeeded.is_put_back(),
+        );
         needs.set(Needs::SNOOPS_BROADCASTS, snoops);
         needs.set(Needs::BREAKS_UPGRADES, self.hardware.config.breaks_upgrades);
         needs

@@ -4,6 +4,7 @@ use super::command::LeafSize;
 use super::config::Config;
 use super::requests::Extent;
 use crate::address::FlushRange;
+use crate::defects::Defect;
 use crate::flush::Flush;
 
 /// What to invalidate, and how often the request had to be widened for it.
@@ -16,8 +17,8 @@ pub(super) fn plan(flush: &Flush, config: &Config) -> (Extent, u32) {
     };
     let pages = pages.with_stride(size.page_size());
     let first = pages.first().raw();
-    if pages.count() > u64::from(config.most_pages) || (first == 0 && !config.page_zero_by_address)
-    {
+    let names_page_zero = config.page_zero_by_address || Defect::PageZeroByAddress.is_put_back();
+    if pages.count() > u64::from(config.most_pages) || (first == 0 && !names_page_zero) {
         return (Extent::Process, 1);
     }
     let pages = Extent::Pages {
@@ -33,7 +34,13 @@ pub(super) fn plan(flush: &Flush, config: &Config) -> (Extent, u32) {
 /// Without it the whole process goes: the page size is part of an invalidation by page, and an entry of another size would stay. So it
 /// does where tables have changed: RIC = 2 by page drops what is cached of *some* upper entries, and no source says of which.
 fn leaf_size(flush: &Flush) -> Option<LeafSize> {
-    flush.known_leaf_size().and_then(LeafSize::new)
+    let size = if Defect::SizePromisedForTables.is_put_back() {
+        flush.promised_leaf_size()
+    } else {
+        flush.known_leaf_size()
+    }?;
+    let guess = Defect::OddSizesAs64Kib.is_put_back();
+    LeafSize::new(size).or(guess.then_some(LeafSize::Kib64))
 }
 
 #[cfg(test)]

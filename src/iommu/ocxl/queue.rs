@@ -8,6 +8,7 @@ use super::plan::plan;
 use super::registers::{AVA, BLOCK_LEN, LNCH, STAT, STAT_PENDING};
 use super::requests::Extent;
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::{Fence, Full, Invalidation, SecondaryError};
 use core::task::Poll;
@@ -93,7 +94,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
 
     /// Whether no request up to this number is outstanding.
     pub(super) fn is_complete(&self, number: u64) -> bool {
-        let launched = self.state.launched.map(|(_, since)| since);
+        let under_way = self.state.launched;
+        let launched = under_way.filter(|_| !Defect::FenceBeforeLastLaunch.is_put_back());
+        let launched = launched.map(|(_, since)| since);
         let waiting = self.state.requests.oldest();
         launched
             .into_iter()
@@ -109,14 +112,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
         };
         if self.state.launched.is_some() {
             match status(registers) {
-                Status::Pending => return,
+                Status::Pending if !Defect::LaunchOverLaunch.is_put_back() => return,
                 Status::Nobody => {
                     self.state.lost = true;
                     return;
                 }
                 // It was reset meanwhile, and what was launched before perhaps with it.
                 Status::Idle if self.state.lost => self.state.lost = false,
-                Status::Idle => self.state.launched = None,
+                Status::Idle | Status::Pending => self.state.launched = None,
             }
         }
         if self.state.launched.is_none() {

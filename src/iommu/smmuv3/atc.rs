@@ -1,6 +1,7 @@
 //! The blocks by which a device's own TLB is invalidated (IHI 0070 4.5.1).
 
 use crate::address::{FlushRange, PageRange};
+use crate::defects::Defect;
 use crate::iommu::block::{cut, log2_of_block};
 
 /// One naturally aligned power-of-two block, in the units of CMD_ATC_INV.
@@ -76,7 +77,8 @@ impl AtcBlocks {
     }
 
     pub(super) fn as_slice(&self) -> &[AtcBlock] {
-        &self.blocks[..self.len]
+        let loses = self.len > 1 && Defect::AtcBlockLost.is_put_back();
+        &self.blocks[..if loses { 1 } else { self.len }]
     }
 }
 

@@ -10,6 +10,7 @@ use super::error::{AttachError, Unsupported};
 use super::ids::{Asid, Granule};
 use super::state::{AttachedSpace, Binding, Locked};
 use super::{Smmu, command::Command};
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::AttachKey;
@@ -94,7 +95,9 @@ where
             if let Some((index, space)) = l.state.spaces.find(key) {
                 l.put_cfgi_cds(index);
                 l.put_sync(Command::sync());
-                l.put(l.tlbi_asid(space.asid));
+                if !Defect::SmmuAsidReusedUnclean.is_put_back() {
+                    l.put(l.tlbi_asid(space.asid));
+                }
             }
         })
         .map_err(halted)?;

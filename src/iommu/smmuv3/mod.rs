@@ -88,6 +88,7 @@ pub use event::Event;
 pub use ids::{Asid, Granule, StreamId, SubstreamId, Vmid};
 
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence, Full, Invalidation, Needs, SecondaryError, SecondaryTlb};
@@ -238,7 +239,11 @@ where
 
     fn needs(&self) -> Needs {
         let config = &self.hardware.config;
-        let mut needs = Needs::UPGRADES;
+        let mut needs = Needs::empty();
+        needs.set(
+            Needs::UPGRADES,
+            !Defect::SmmuUpgradesNotNeeded.is_put_back(),
+        );
         needs.set(Needs::KERNEL_TABLES, config.kernel_tables);
         needs.set(Needs::SNOOPS_BROADCASTS, config.broadcast);
         needs

@@ -6,6 +6,7 @@ use super::command::Command;
 use super::config::Completion;
 use super::registers;
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -150,7 +151,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
                 self.state.entries.clean(&self.hw.barriers, word..word + 2);
             }
         }
-        self.hw.barriers.before_doorbell();
+        if !Defect::SmmuEntriesUnpublished.is_put_back() {
+            self.hw.barriers.before_doorbell();
+        }
         self.cost.queue_barriers += 1;
     }
 
@@ -160,7 +163,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return;
         };
         self.publish_entries(fresh);
-        let producer = self.state.ring.wrapped(self.state.ring.written()) as u32;
+        let written = self.state.ring.written();
+        let producer = if Defect::WrapBitNotToggled.is_put_back() {
+            self.state.ring.slot(written) as u32
+        } else {
+            self.state.ring.wrapped(written) as u32
+        };
         self.hw.registers.write32(registers::CMDQ_PROD, producer);
         self.cost.doorbells += 1;
     }

@@ -15,6 +15,7 @@ use super::registers::{self, CommandError, GlobalErrors};
 use super::retry::{Recovery, Repeats, Step};
 use super::state::Locked;
 use super::stream_table::StreamTableEntry;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -45,9 +46,11 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     pub(super) fn acknowledge(&self, active: GlobalErrors) {
         if !active.is_empty() {
             let acknowledged = self.hw.registers.read32(registers::GERRORN);
+            let others = Defect::InactiveErrorsToggled.sets(!0, 0) as u32;
+            let toggled = active.bits() | others;
             self.hw
                 .registers
-                .write32(registers::GERRORN, acknowledged ^ active.bits());
+                .write32(registers::GERRORN, acknowledged ^ toggled);
         }
     }
 
@@ -75,6 +78,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         match CommandError::from_cons(cons) {
             CommandError::FetchAbort => {}
+            CommandError::AtcTimeout if Defect::SmmuSilenceBelieved.is_put_back() => {}
             CommandError::AtcTimeout => self.blame(position),
             CommandError::Illegal if self.state.repeats.replaced => {
                 self.state.stopped = Some(SecondaryError::QueueStopped);
@@ -100,6 +104,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     fn replace(&mut self, position: u64) {
         let refused = self.entry(position);
         let cover = match refused.opcode() {
+            _ if Defect::RefusedCommandLost.is_put_back() => Command::sync(),
             opcode::PREFETCH_CONFIG | opcode::PREFETCH_ADDR => Command::sync(),
             opcode::CFGI_STE..=opcode::CFGI_VMS_PIDM => Command::cfgi_all(),
             opcode::TLBI_EL2_ALL..=opcode::TLBI_EL2_VAA => Command::tlbi_el2_all(),

@@ -2,6 +2,7 @@
 
 use super::command::{Command, opcode};
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::device_bit::device_bit;
 use crate::secondary::{Fence, SecondaryError};
@@ -24,7 +25,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let repeat = self.hw.config.repeat_invalidations && open < end;
         let has_atcs = self.state.pending.len() > 0;
         if repeat {
-            self.close_run();
+            if !Defect::RepeatWithoutItsSync.is_put_back() {
+                self.close_run();
+            }
             for position in open..end {
                 let command = self.entry(position);
                 if command.opcode() == opcode::SYNC {
@@ -36,7 +39,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         let mut devices = 0;
         if has_atcs {
-            self.close_run();
+            if !Defect::TlbiAndAtcInOneWindow.is_put_back() {
+                self.close_run();
+            }
             devices = self.put_pending();
         }
         // Where a CMD_SYNC stands at the end already, it is a set-up's, which signals as well, or a retry's, which is not over

@@ -7,6 +7,7 @@ use super::ids::{Asid, Vmid};
 use super::range::{Plan, Shape, Spans, plan};
 use super::span::Span;
 use super::state::{AttachedSpace, Locked};
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::flush::Flush;
 use crate::secondary::{AttachKey, Full, Invalidation};
@@ -54,7 +55,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         };
         let mut escalations = 0;
         let mut tlbi = self.plan_tlbi(&space, flush, &mut escalations);
-        let mut blocks = |stu_shift| AtcBlocks::new(flush.range(), stu_shift);
+        let mut blocks = |stu_shift| match stu_shift {
+            _ if Defect::StuIgnored.is_put_back() => AtcBlocks::new(flush.range(), 12),
+            _ => AtcBlocks::new(flush.range(), stu_shift),
+        };
         let mut atcs = self.count_atcs(index, &mut blocks);
         let mut coarse = |_: u8| AtcBlocks::ALL;
         let mut split: &mut dyn FnMut(u8) -> AtcBlocks = &mut blocks;
@@ -84,6 +88,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         let half = self.state.ring.usable() / 2;
         let limit = match self.hw.features.ranges {
             Some(_) => half,
+            None if Defect::HugeRangeUnlimited.is_put_back() => half,
             None => half.min(1 << space.granule.level_bits()),
         };
         let shape = Shape {
@@ -116,6 +121,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         for slot in 0..S {
             if let Some(Some(stream)) = self.state.streams.get(slot)
                 && stream.answers()
+                && !Defect::SmmuKernelTablesIgnored.is_put_back()
             {
                 let command = Command::atc_inv(stream.id, None, AtcBlock::ALL);
                 self.state.pending.push(slot, command);
@@ -130,11 +136,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return Ok(());
         };
         for (binding, stream) in self.state.contexts_of(index) {
-            stream.contexts.silence(
-                binding.context(),
-                &self.hw.barriers,
-                self.hw.features.coherent,
-            );
+            if !Defect::SmmuWalkLeftOn.is_put_back() {
+                stream.contexts.silence(
+                    binding.context(),
+                    &self.hw.barriers,
+                    self.hw.features.coherent,
+                );
+            }
         }
         self.mark_released(index);
         if self.state.stopped.is_some() {
@@ -262,10 +270,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn tlbi_va(&self, asid: Asid, span: Span) -> Command {
-        match self.hw.config.regime {
+        let command = match self.hw.config.regime {
             Regime::El1 => Command::tlbi_nh_va(HOST, asid, span),
             Regime::El2Host => Command::tlbi_el2_va(asid, span),
-        }
+        };
+        // TG\[11:10\] = 1: 4 KiB.
+        let [w0, w1] = command.words();
+        Command::from_words([w0, Defect::OnePageAsRange.sets(1 << 10, w1)])
     }
 
     pub(super) fn tlbi_asid(&self, asid: Asid) -> Command {

@@ -2,6 +2,7 @@
 
 use super::command::Drain;
 use super::registers;
+use crate::defects::Defect;
 use crate::dma::Mmio;
 
 /// What the driver uses of a unit (VT-d 11.4.2 CAP and 11.4.3 ECAP; Linux `cap_*` and `ecap_*`, QEMU `VTD_CAP_*` and `VTD_ECAP_*`).
@@ -54,10 +55,14 @@ pub struct Features {
 impl Features {
     /// Reads the capability registers.
     pub fn discover(registers: &impl Mmio) -> Self {
-        Self::from_registers(
+        let mut features = Self::from_registers(
             registers.read64(registers::CAP),
             registers.read64(registers::ECAP),
-        )
+        );
+        if Defect::MaskBeyondMamv.is_put_back() {
+            features.largest_mask = 52;
+        }
+        features
     }
 
     /// The features that these values of CAP and ECAP stand for.

@@ -98,6 +98,7 @@ pub use ids::{DomainId, Pasid, SourceId};
 pub use pasid_table::pasid_table_bytes;
 
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence, Full, Invalidation, Needs, SecondaryError, SecondaryTlb};
@@ -242,7 +243,8 @@ where
     fn needs(&self) -> Needs {
         let config = &self.hardware.config;
         let mut needs = Needs::empty();
-        needs.set(Needs::UPGRADES, !config.rewalks);
+        let rewalks = config.rewalks || Defect::VtdUpgradesNotNeeded.is_put_back();
+        needs.set(Needs::UPGRADES, !rewalks);
         needs.set(Needs::KERNEL_TABLES, config.kernel_tables);
         needs
     }

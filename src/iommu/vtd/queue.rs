@@ -10,6 +10,7 @@ use super::command::{Command, WaitOptions};
 use super::registers;
 use super::state::Locked;
 use crate::address::PhysAddr;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -131,7 +132,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// Hands everything written to the unit: one barrier, one doorbell. Nothing where nothing is new. With a write buffer, begins to
     /// flush that instead: the doorbell follows once it is empty.
     pub(super) fn ring_doorbell(&mut self) {
-        if self.hw.features.write_buffer {
+        if self.hw.features.write_buffer && !Defect::WriteBufferNotFlushed.is_put_back() {
             self.flush_write_buffer();
         } else if self.state.ring.publish().is_some() {
             self.ring_published();

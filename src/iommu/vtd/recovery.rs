@@ -20,6 +20,7 @@ use super::queue::FENCE;
 use super::registers::{self, Faults, QueueError};
 use super::retry::{Recovery, Repeats, Step};
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::secondary::SecondaryError;
 
@@ -102,7 +103,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// Puts a descriptor that covers the refused one into its place, where the unit fetches it anew.
     fn replace(&mut self, position: u64) {
         let refused = self.entry(position);
-        let cover = match refused.kind() {
+        let kind = if Defect::RefusedDescriptorLost.is_put_back() {
+            kind::WAIT
+        } else {
+            refused.kind()
+        };
+        let cover = match kind {
             kind::CONTEXT_CACHE => Command::context_cache_all(),
             kind::PASID_CACHE if self.hw.config.mode == Mode::Scalable => {
                 Command::pasid_cache_all()
@@ -166,6 +172,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             } else {
                 self.acquit(slot);
             }
+        }
+        if Defect::AbortedWaitsLost.is_put_back() {
+            return;
         }
         self.suspect_unproven();
         self.redo();

@@ -75,7 +75,8 @@ impl Blocks {
         len: 1,
     };
 
-    const NONE: Self = Self {
+    /// Nothing.
+    pub(super) const NONE: Self = Self {
         len: 0,
         ..Self::ALL
     };

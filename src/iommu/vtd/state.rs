@@ -10,6 +10,7 @@ use super::retry::{Recovery, Repeats};
 use super::root_table::RootTable;
 use super::tag::Tag;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::iommu::memory::Table;
 use crate::iommu::pending::Pending;
 use crate::iommu::ring::Positions;
@@ -143,7 +144,10 @@ impl<const SLOTS: usize, const PENDING: usize> State<SLOTS, PENDING> {
     pub(super) fn new(log2_entries: u32, entries: Table, status: Table, tables: RootTable) -> Self {
         Self {
             // Equal head and tail mean empty: there is no wrap bit.
-            ring: Positions::new(log2_entries, 1),
+            ring: Positions::new(
+                log2_entries,
+                u64::from(!Defect::VtdGapNotKept.is_put_back()),
+            ),
             entries,
             status,
             completed: 0,

@@ -8,6 +8,7 @@ use super::span::{Block, Blocks};
 use super::state::{Binding, Device, Locked};
 use super::tag::Tag;
 use crate::address::FlushRange;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::flush::{Depth, Flush};
 use crate::secondary::{AttachKey, Full, Invalidation};
@@ -73,6 +74,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         // CAP.PSI is of second stages.
         let by_page = self.hw.config.mode == Mode::Scalable || self.hw.features.page_selective;
         match flush.range() {
+            FlushRange::All if Defect::FullFlushRoundedToNothing.is_put_back() => {
+                (Plan::Pages(Blocks::NONE, Depth::Tables), 0)
+            }
             FlushRange::All => (Plan::Whole, 0),
             FlushRange::Pages(_) if !by_page => (Plan::Whole, 1),
             FlushRange::Pages(pages) => {
@@ -92,7 +96,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         self.open();
         let all = Command::iotlb_all(self.hw.features.drain);
         self.put(all);
-        self.remember_flushes(None, &Blocks::ALL);
+        if !Defect::VtdKernelTablesIgnored.is_put_back() {
+            self.remember_flushes(None, &Blocks::ALL);
+        }
         Ok(())
     }
 
@@ -116,7 +122,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Clears P in every entry of an address space. No device begins a walk of it once the cache of those entries is invalidated.
     pub(super) fn silence(&mut self, index: usize) {
-        self.silence_entries(index);
+        if !Defect::VtdWalkLeftOn.is_put_back() {
+            self.silence_entries(index);
+        }
         if let Some(space) = self.state.spaces.get_mut(index) {
             space.released = true;
         }
@@ -125,7 +133,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// `2 * tags + 1` entries: the PASID cache or the context cache, and after that, because it could refill it, the IOTLB (6.5.3.3).
     pub(super) fn put_tag_flushes(&mut self, space: usize) {
         let mode = self.hw.config.mode;
-        self.put_each_tag(space, |tag| tag.entries(mode));
+        if !Defect::PasidCacheKept.is_put_back() {
+            self.put_each_tag(space, |tag| tag.entries(mode));
+        }
         self.put_wait(FENCE);
         self.put_iotlb(space, &Plan::Whole);
     }
@@ -136,6 +146,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         match plan {
             Plan::Whole => self.put_each_tag(space, |tag| tag.whole(mode, &features)),
             Plan::Pages(blocks, depth) => {
+                let depth = match depth {
+                    Depth::Tables if !Defect::HintWhereTablesAreFreed.is_put_back() => depth,
+                    _ => &Depth::Leaf,
+                };
                 for block in blocks.as_slice() {
                     self.put_each_tag(space, |tag| tag.pages(mode, &features, *block, *depth));
                 }
@@ -208,16 +222,20 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         block: Block,
     ) -> Command {
         let target = self.target(device, tlb);
-        match binding.pasid {
-            Some(pasid) => Command::pasid_device_tlb(target, pasid, block),
-            None => Command::device_tlb(target, block),
-        }
+        let (command, sized) = match binding.pasid {
+            Some(pasid) => (Command::pasid_device_tlb(target, pasid, block), 1 << 11),
+            None => (Command::device_tlb(target, block), 1),
+        };
+        let [w0, w1, w2, w3] = command.words();
+        Command::from_words([w0, Defect::SizeBitForgotten.clears(sized, w1), w2, w3])
     }
 
     fn target(&self, device: SourceId, tlb: &DeviceTlb) -> DeviceTarget {
         DeviceTarget {
             device,
-            physical_function: if self.hw.features.physical_functions {
+            physical_function: if self.hw.features.physical_functions
+                || Defect::PfsidWithoutDit.is_put_back()
+            {
                 tlb.physical_function
             } else {
                 SourceId(0)

@@ -9,6 +9,7 @@ use super::{AsidSlot, Tagged};
 use crate::arch::IdError;
 use crate::arch::bitmap::Bitmap;
 use crate::cpu_set::{AtomicCpuSet, CpuId};
+use crate::defects::Defect;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom, spin_loop};
 use crate::ticket_lock::TicketLock;
 
@@ -93,7 +94,8 @@ impl<const WORDS: usize> Allocator<WORDS> {
     }
 
     fn catch_up(&self, cpu: CpuId, line: &Line, tagged: Tagged, flush: &mut dyn FnMut()) {
-        if self.stale.remove(cpu, Ordering::Relaxed) {
+        let is_stale = self.stale.remove(cpu, Ordering::Relaxed);
+        if is_stale && !Defect::RolloverWithoutFlush.is_put_back() {
             flush();
         }
         line.install(tagged);

@@ -1,0 +1,41 @@
+//! Mistakes that kernels and drivers have made, each of which can be put back: the proof that a test would notice it.
+//!
+//! In an ordinary build nothing can be put back: [`Defect::is_put_back`] is `false` when it is compiled, and nothing is left of the
+//! places that ask. Under `--cfg tlb_defects` the variable `TLB_DEFECT` names the one that is put back, for the whole process.
+//! `cargo xtask mutants` goes through all of them.
+
+mod list;
+#[cfg(tlb_defects)]
+mod selected;
+
+pub(crate) use list::Defect;
+
+impl Defect {
+    /// Whether the library is to make this mistake.
+    #[cfg(not(tlb_defects))]
+    #[inline(always)]
+    pub(crate) const fn is_put_back(self) -> bool {
+        let _ = self;
+        false
+    }
+
+    /// The word, without these bits where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn clears(self, bits: u64, word: u64) -> u64 {
+        if self.is_put_back() {
+            word & !bits
+        } else {
+            word
+        }
+    }
+
+    /// The word, with these bits where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn sets(self, bits: u64, word: u64) -> u64 {
+        if self.is_put_back() {
+            word | bits
+        } else {
+            word
+        }
+    }
+}
