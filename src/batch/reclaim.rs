@@ -206,7 +206,8 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         let record = self.of(space).next().ok_or(AddError::Full)?;
         record.flush = record.flush.merge(flush);
         space.defer();
-        self.escalations = self.escalations.saturating_add(1);
+        let counted = u32::from(!Defect::BatchMergesUncounted.is_put_back());
+        self.escalations = self.escalations.saturating_add(counted);
         Ok(())
     }
 

@@ -1,17 +1,18 @@
 //! The mistakes. Where somebody is known to have made one, it says who: commits and versions are of Linux where nothing else is said.
 
 macro_rules! defects {
-    ($($(#[$doc:meta])* $name:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// One mistake that the library can be made to make.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Defect {
-            $($(#[$doc])* $name,)+
+            $($(#[doc = $doc])+ $name,)+
         }
 
         #[cfg(tlb_defects)]
         impl Defect {
-            /// All of them, by name.
-            pub(super) const ALL: &[(&str, Self)] = &[$((stringify!($name), Self::$name),)+];
+            /// All of them, by name, each with what it is.
+            pub(super) const ALL: &[(Self, &str, &str)] =
+                &[$((Self::$name, stringify!($name), concat!($($doc),+)),)+];
         }
     };
 }
@@ -88,6 +89,8 @@ defects! {
     OtherGathersForgotten,
     /// I/O begins before the flush of a page that was dirty (a lost write; what Linux' `try_to_unmap_flush_dirty` is for).
     DirtyPagesWrittenFirst,
+    /// Changes of a batch are merged upward, and nobody is told.
+    BatchMergesUncounted,
 
     // AArch64.
     /// NUM = 32 is cut to nothing, and the largest range skipped (Linux, fixed in 6.9: "Fix TLBI RANGE operand").
@@ -118,6 +121,10 @@ defects! {
     RolloverWithoutFlush,
     /// Of a space that runs on several CPUs one reservation is renewed.
     OneReservationRenewed,
+    /// A range without range operations is flushed page by page, however long (Linux: soft lockups).
+    TlbisUnlimited,
+    /// A range is widened to the whole space, and nobody is told.
+    AsidEscalationUncounted,
 
     // x86-64.
     /// INVLPGB names no valid ASID, and guests lose their entries (Linux 634ab76159a8).
@@ -138,6 +145,8 @@ defects! {
     KptiForgetsUserPcid,
     /// A CPU in the middle of a switch shows what it is about to leave.
     SwitchNotShown,
+    /// A range is flushed page by page, however long.
+    CeilingIgnored,
 
     // POWER.
     /// The stores are ordered between CPUs and not for walkers.
@@ -156,6 +165,10 @@ defects! {
     ProcessEntryKept,
     /// A hypervisor that is busy counts as one that has invalidated.
     BusyTakenForDone,
+    /// A range is flushed page by page, however long.
+    PowerCeilingIgnored,
+    /// A range is widened to the whole process, and nobody is told (FreeBSD on POWER).
+    ProcessEscalationUncounted,
 
     // SMMUv3.
     /// One page is written as a range, which is reserved (CERROR_ILL).
@@ -188,6 +201,8 @@ defects! {
     SmmuEntriesUnpublished,
     /// Freed kernel tables are forgotten by the SMMU and kept by devices.
     SmmuKernelTablesIgnored,
+    /// A range is widened to the whole space, and nobody is told.
+    SmmuEscalationUncounted,
 
     // AMD IOMMU.
     /// The last slot is used, and a full buffer looks empty.
@@ -212,6 +227,12 @@ defects! {
     AmdUpgradesNotNeeded,
     /// Freed kernel tables are not forgotten.
     AmdKernelTablesIgnored,
+    /// The tail is written before the commands can be seen.
+    AmdDoorbellUnordered,
+    /// A buffer that halts at the same command is started anew without end.
+    AmdRepeatsForEver,
+    /// A range is widened to everything, and nobody is told.
+    AmdEscalationUncounted,
 
     // VT-d.
     /// Everything as (0, -1) is rounded up to no pages (Linux e7ad6c2a4b1a).
@@ -240,6 +261,10 @@ defects! {
     HintWhereTablesAreFreed,
     /// Freed kernel tables are forgotten by the unit and kept by devices.
     VtdKernelTablesIgnored,
+    /// A queue that stops at the same descriptor is let go on without end.
+    VtdRepeatsForEver,
+    /// A range is widened to the whole space, and nobody is told.
+    VtdEscalationUncounted,
 
     // OpenCAPI.
     /// Page 0 is named by address 0, which stands for none.
@@ -260,4 +285,10 @@ defects! {
     SizePromisedForTables,
     /// The last process element goes, and what was cached through it stays.
     EndWithoutInvalidation,
+    /// An invalidation is launched before the stores that it is for can be seen.
+    LaunchUnordered,
+    /// A range is launched page by page, however long (Linux).
+    LinkRangeUnlimited,
+    /// A range is widened to the whole process, and nobody is told.
+    LinkEscalationUncounted,
 }

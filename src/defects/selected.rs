@@ -3,7 +3,6 @@
 //! Everything is said on standard error itself, past what a test harness captures: `cargo xtask mutants` reads it.
 
 use super::Defect;
-use std::ffi::OsStr;
 use std::io::Write;
 use std::string::String;
 use std::sync::OnceLock;
@@ -21,33 +20,33 @@ impl Defect {
     pub(crate) fn is_put_back(self) -> bool {
         let is_selected = *SELECTED.get_or_init(selected) == Some(self);
         if is_selected && !REACHED.swap(true, Ordering::Relaxed) {
-            say("reached", OsStr::new(self.name()));
+            say("reached", self.name());
         }
         is_selected
     }
 
     fn name(self) -> &'static str {
         let mut all = Self::ALL.iter();
-        let named = all.find(|(_, defect)| *defect == self);
-        named.map_or("", |(name, _)| name)
+        let named = all.find(|(defect, ..)| *defect == self);
+        named.map_or("", |(_, name, _)| name)
     }
 }
 
 /// A name that stands for nothing ends the process: a test that then fails would pass for one that has noticed something.
 fn selected() -> Option<Defect> {
     let name = env::var_os(VARIABLE).filter(|name| !name.is_empty())?;
-    if let Some((_, defect)) = Defect::ALL.iter().find(|(known, _)| name == *known) {
+    if let Some((defect, ..)) = Defect::ALL.iter().find(|(_, known, _)| name == *known) {
         return Some(*defect);
     }
-    say("unknown", &name);
-    for (known, _) in Defect::ALL {
-        say("known", OsStr::new(known));
+    say("unknown", &name.to_string_lossy());
+    for (_, known, what) in Defect::ALL {
+        say("known", &format!("{known}:{what}"));
     }
     process::abort()
 }
 
-fn say(what: &str, name: &OsStr) {
-    let line: String = format!("tlb-defects: {what} {}\n", name.display());
-    // Nobody could be told that it cannot be told; the name then counts as not reached.
+fn say(what: &str, of_it: &str) {
+    let line: String = format!("tlb-defects: {what} {of_it}\n");
+    // Nobody could be told that it cannot be told; the mistake then counts as not made.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

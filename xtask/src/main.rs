@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod disasm;
 mod kernel;
+mod mutants;
 mod process;
 mod run;
 mod setup;
@@ -47,6 +48,8 @@ enum Command {
     Disasm,
     /// Every test: host, doc, on-target.
     Test(test::Options),
+    /// Put mistakes back into the library, one by one, and see the tests notice each.
+    Mutants(mutants::Options),
     /// Time and count the engine's own work on the recorder.
     Bench,
     /// Show stale translations and their cure on the emulated machines.
@@ -71,6 +74,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(),
         Command::Disasm => disasm::run(),
         Command::Test(options) => test::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Bench => bench::run().map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options),
     }

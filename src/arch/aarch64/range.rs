@@ -82,7 +82,7 @@ impl Operations {
         if self.rules.range_operations {
             self.pages > MAX_RANGE_PAGES && entries > FEW
         } else {
-            entries >= granule.entries_per_table()
+            entries >= granule.entries_per_table() && !Defect::TlbisUnlimited.is_put_back()
         }
     }
 

@@ -83,7 +83,9 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             reach,
         };
         if !self.by_pages(form, id, pages, entries, cost) {
-            count(&mut cost.escalations);
+            if !Defect::AsidEscalationUncounted.is_put_back() {
+                count(&mut cost.escalations);
+            }
             self.flush_tlb_space(id, reach, cost);
         }
     }

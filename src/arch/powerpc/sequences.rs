@@ -110,7 +110,8 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
         cost: &mut Cost,
     ) {
         let plan = Plan::of(pages, entries, self.config.base_page(), self.ceiling(reach));
-        if matches!(plan, Plan::Process { .. }) {
+        let is_wider = matches!(plan, Plan::Process { .. });
+        if is_wider && !Defect::ProcessEscalationUncounted.is_put_back() {
             count(&mut cost.escalations);
         }
         self.issue(&plan, id, reach, cost);
@@ -251,6 +252,7 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     fn ceiling(&self, reach: Reach) -> u64 {
         let ceilings = self.config.ceilings();
         match reach {
+            _ if Defect::PowerCeilingIgnored.is_put_back() => u64::MAX,
             Reach::Local => ceilings.local,
             Reach::Broadcast => ceilings.broadcast,
         }

@@ -15,7 +15,8 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// The entries that may have changed, where they are few enough to be dropped one by one.
     pub(super) fn one_by_one(&self, pages: &PageRange, entries: Entries) -> Option<PageRange> {
         let pages = by_leaf(pages, entries);
-        (pages.count() <= self.config.page_ceiling()).then_some(pages)
+        let few = pages.count() <= self.config.page_ceiling();
+        (few || Defect::CeilingIgnored.is_put_back()).then_some(pages)
     }
 
     pub(super) fn invpcid(&self, operands: Invpcid, cost: &mut Cost) {

@@ -88,7 +88,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             };
         }
         halts.count += 1;
-        halts.count <= MOST_REPEATS
+        halts.count <= MOST_REPEATS || Defect::AmdRepeatsForEver.is_put_back()
     }
 
     /// Puts a command that covers the refused one into its place, where there is one.

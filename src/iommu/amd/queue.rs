@@ -117,7 +117,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Makes written entries visible to the IOMMU, before a doorbell or a restart.
     pub(super) fn publish_entries(&mut self) {
-        self.hw.barriers.before_doorbell();
+        if !Defect::AmdDoorbellUnordered.is_put_back() {
+            self.hw.barriers.before_doorbell();
+        }
         self.cost.queue_barriers += 1;
     }
 

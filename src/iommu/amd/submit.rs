@@ -58,7 +58,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if !self.can_queue(one.pages * times, one.device_tlbs * times, 0) {
             return Err(Full);
         }
-        self.cost.escalations += escalations;
+        if !Defect::AmdEscalationUncounted.is_put_back() {
+            self.cost.escalations += escalations;
+        }
         self.open();
         for span in spans.as_slice() {
             self.for_each_tag(index, &space, *span, &mut |l, command| l.put(command));

@@ -18,7 +18,9 @@ pub(super) fn plan(flush: &Flush, config: &Config) -> (Extent, u32) {
     let pages = pages.with_stride(size.page_size());
     let first = pages.first().raw();
     let names_page_zero = config.page_zero_by_address || Defect::PageZeroByAddress.is_put_back();
-    if pages.count() > u64::from(config.most_pages) || (first == 0 && !names_page_zero) {
+    let too_many =
+        pages.count() > u64::from(config.most_pages) && !Defect::LinkRangeUnlimited.is_put_back();
+    if too_many || (first == 0 && !names_page_zero) {
         return (Extent::Process, 1);
     }
     let pages = Extent::Pages {

@@ -54,7 +54,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
         };
         let (extent, escalations) = plan(flush, &self.hw.config);
         self.request(attached.process.pid, extent)?;
-        if matches!(self.hw.mode, Mode::Atsd(_)) {
+        let launches = matches!(self.hw.mode, Mode::Atsd(_));
+        if launches && !Defect::LinkEscalationUncounted.is_put_back() {
             self.cost.escalations += escalations;
         }
         Ok(())
@@ -133,7 +134,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
     /// Page-table stores reach the nest MMU's walker before the invalidation starts: those of this CPU by this barrier, those of others
     /// because they were queued under the lock.
     fn launch(&mut self, registers: &M, launch: &Launch) {
-        self.hw.barriers.before_doorbell();
+        if !Defect::LaunchUnordered.is_put_back() {
+            self.hw.barriers.before_doorbell();
+        }
         if let Some(address) = launch.address() {
             registers.write64(AVA, address.swap_bytes());
         }

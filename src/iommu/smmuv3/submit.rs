@@ -74,7 +74,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             }
         }
         self.reserve(tlbi.commands(), atcs)?;
-        self.cost.escalations += escalations;
+        if !Defect::SmmuEscalationUncounted.is_put_back() {
+            self.cost.escalations += escalations;
+        }
         self.put_tlbi(tlbi);
         self.remember_atcs(index, split);
         Ok(())

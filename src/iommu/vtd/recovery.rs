@@ -97,7 +97,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             };
         }
         self.state.repeats.count += 1;
-        self.state.repeats.count <= MOST_REPEATS
+        self.state.repeats.count <= MOST_REPEATS || Defect::VtdRepeatsForEver.is_put_back()
     }
 
     /// Puts a descriptor that covers the refused one into its place, where the unit fetches it anew.

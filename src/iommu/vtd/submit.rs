@@ -62,7 +62,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         let flushes = self.count_flushes(index, &blocks);
         self.reserve(plan.commands() * tags, flushes)?;
-        self.cost.escalations += escalations;
+        if !Defect::VtdEscalationUncounted.is_put_back() {
+            self.cost.escalations += escalations;
+        }
         self.open();
         self.put_iotlb(index, &plan);
         self.remember_flushes(Some(index), &blocks);

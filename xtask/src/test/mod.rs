@@ -12,7 +12,7 @@ use tlb_shootdown_scenarios::Yardstick;
 
 use crate::arch::Architecture;
 use crate::demo::report;
-use crate::{arch, demo, disasm};
+use crate::{arch, demo, disasm, mutants};
 use tally::Tally;
 
 /// Which parts to run; all of them where none is named.
@@ -29,10 +29,11 @@ pub(crate) struct Options {
 /// A part's name and what runs it.
 type Part = (&'static str, fn() -> Tally);
 
-const HOST: [Part; 3] = [
+const HOST: [Part; 4] = [
     ("host and doc tests", host::default_members),
     ("library with all features", host::all_features),
     ("interleavings under loom", host::loom),
+    ("mistakes put back", mistakes),
 ];
 
 const ON_TARGET: [Part; 3] = [
@@ -128,6 +129,24 @@ fn cells_of(arch: &Architecture, parts: &[report::Part]) -> Tally {
             tally
                 .skipped
                 .push(format!("demo: {} {machine}: no emulator for it", arch.name));
+        }
+    }
+    tally
+}
+
+/// Each mistake counts as a test, which passes where it was noticed.
+fn mistakes() -> Tally {
+    let outcomes = match mutants::outcomes(None) {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Tally::failure(format!("mistakes: {error:#}")),
+    };
+    let mut tally = Tally::default();
+    for outcome in outcomes {
+        if outcome.verdict.is_caught() {
+            tally.passed += 1;
+        } else {
+            let (name, verdict) = (outcome.mutant.defect, outcome.verdict);
+            tally.failed.push(format!("mistakes: {name}: {verdict}"));
         }
     }
     tally
