@@ -10,6 +10,8 @@ mod selected;
 
 pub(crate) use list::Defect;
 
+use crate::flush::Depth;
+
 impl Defect {
     /// Whether the library is to make this mistake.
     #[cfg(not(tlb_defects))]
@@ -17,6 +19,16 @@ impl Defect {
     pub(crate) const fn is_put_back(self) -> bool {
         let _ = self;
         false
+    }
+
+    /// Of the depth leaf entries alone, where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn flattens(self, depth: Depth) -> Depth {
+        if self.is_put_back() {
+            Depth::Leaf
+        } else {
+            depth
+        }
     }
 
     /// The word, without these bits where the mistake is put back.

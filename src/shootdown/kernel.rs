@@ -107,9 +107,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     fn issue_kernel(&self, flush: &Flush, cost: &mut Cost) -> CpuSide<WORDS> {
         let me = self.platform.cpu();
         let online = self.online();
-        let repairs = self.platform.repairs_spurious_faults();
         let alone = online.is_within(me) && self.instances.summary().is_empty()
-            || repairs && Defect::KernelUpgradeRepaired.is_put_back();
+            || Defect::KernelUpgradeRepaired.is_put_back()
+                && self.platform.repairs_spurious_faults();
         if self.arch.delivery(None) == Delivery::Asked {
             let posted = self.post(&online, &Request::Kernel { flush: *flush }, cost);
             let _irqs_off = self.platform.irq_save();

@@ -105,20 +105,29 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ) -> Scope<WORDS> {
         // Promise 1, and the first half of promise 2: whoever joins later walks the new entries, whoever has joined is read
         // below. The order of the two is the contract of `store_barrier`.
-        let early = Defect::ScopeReadBeforeStores
-            .is_put_back()
-            .then(|| self.scope_after_barrier(space, reason));
-        let early_id = Defect::IdReadBeforeStores
-            .is_put_back()
-            .then(|| self.arch.hardware_id(&space.hardware));
+        let (early, early_id) = self.read_too_early(space, reason);
         if !Defect::StoreBarrierLeftOut.is_put_back() {
             self.arch.store_barrier(Reach::Broadcast, cost);
         }
-        let mut scope = early.unwrap_or_else(|| self.scope_after_barrier(space, reason));
-        if let Some(id) = early_id {
-            scope.id = id;
+        let scope = early.unwrap_or_else(|| self.scope_after_barrier(space, reason));
+        Scope {
+            id: early_id.unwrap_or(scope.id),
+            ..scope
         }
-        scope
+    }
+
+    /// Step 2, or the part of it that is the identifier, before step 1: nothing, but for those who put that mistake back.
+    fn read_too_early(
+        &self,
+        space: &AddressSpace<P::Arch, WORDS>,
+        reason: Reason,
+    ) -> (Option<Scope<WORDS>>, Option<Option<HardwareId>>) {
+        let whole = Defect::ScopeReadBeforeStores.is_put_back();
+        let id = Defect::IdReadBeforeStores.is_put_back();
+        (
+            whole.then(|| self.scope_after_barrier(space, reason)),
+            id.then(|| self.arch.hardware_id(&space.hardware)),
+        )
     }
 
     /// Step 2 for a change whose stores the caller has made visible: one barrier may serve several spaces.
@@ -262,10 +271,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         scope: &Scope<WORDS>,
         cost: &mut Cost,
     ) -> Option<(Posted, CpuSet<WORDS>)> {
-        let mut targets = self.to_ask(space, scope, change.id, change.flush.depth());
-        if Defect::OthersNotAsked.is_put_back() {
-            targets = CpuSet::EMPTY;
-        }
+        let targets = self.to_ask(space, scope, change.id, change.flush.depth());
         let posted = self.post(&targets, &Request::Space(*change), cost);
         if let Some((_, asked)) = &posted {
             let _irqs_off = self.platform.irq_save();

@@ -22,7 +22,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         depth: Depth,
     ) -> CpuSet<WORDS> {
         self.others(space, scope, id, |presence| match presence {
-            Presence::Running => true,
+            Presence::Running => !Defect::OthersNotAsked.is_put_back(),
             Presence::Lazy => {
                 depth == Depth::Tables && !Defect::LazyNotAskedForTables.is_put_back()
             }

@@ -12,7 +12,6 @@ use crate::change::{Decision, Reason};
 use crate::cost::Cost;
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::defects::Defect;
-use crate::flush::Depth;
 
 // SAFETY: DSB ISHST makes earlier stores visible to the walkers of the inner shareable domain before anything later starts (DSB NSHST:
 // to this CPU's); the operations cover what `range::split` proves to cover the request; DSB ISH on the CPU that issued them waits for
@@ -79,7 +78,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     ) {
         let form = Form {
             half: Half::User,
-            depth: depth_of(entries),
+            depth: Defect::WalkCachesKept.flattens(entries.depth),
             reach,
         };
         if !self.by_pages(form, id, pages, entries, cost) {
@@ -187,13 +186,5 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
         if needs_isb && !Defect::KernelFlushWithoutIsb.is_put_back() {
             self.instructions.isb();
         }
-    }
-}
-
-fn depth_of(entries: Entries) -> Depth {
-    if Defect::WalkCachesKept.is_put_back() {
-        Depth::Leaf
-    } else {
-        entries.depth
     }
 }

@@ -118,11 +118,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for PowerPc<I, WORDS> {
     }
 
     fn flush_tlb_space(&self, id: HardwareId, reach: Reach, cost: &mut Cost) {
-        let depth = if Defect::ProcessEntryKept.is_put_back() {
-            Depth::Leaf
-        } else {
-            Depth::Tables
-        };
+        let depth = Defect::ProcessEntryKept.flattens(Depth::Tables);
         self.issue(&Plan::Process { depth }, id, reach, cost);
     }
 

@@ -12,7 +12,6 @@ use crate::address::PageRange;
 use crate::arch::Entries;
 use crate::cost::Cost;
 use crate::defects::Defect;
-use crate::flush::Depth;
 
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// User pages under a common identifier.
@@ -23,10 +22,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         entries: Entries,
         cost: &mut Cost,
     ) {
-        let depth = match entries.depth {
-            Depth::Tables if !Defect::FinalEntriesOnly.is_put_back() => Depth::Tables,
-            _ => Depth::Leaf,
-        };
+        let depth = Defect::FinalEntriesOnly.flattens(entries.depth);
         let of = |run| Invlpgb::user_pages(pcid, run, depth);
         if !self.broadcast_runs(pages, entries, of, cost) {
             self.broadcast(Invlpgb::space(pcid), cost);

@@ -46,8 +46,11 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     pub(super) fn acknowledge(&self, active: GlobalErrors) {
         if !active.is_empty() {
             let acknowledged = self.hw.registers.read32(registers::GERRORN);
-            let others = Defect::InactiveErrorsToggled.sets(!0, 0) as u32;
-            let toggled = active.bits() | others;
+            let toggled = if Defect::InactiveErrorsToggled.is_put_back() {
+                u32::MAX
+            } else {
+                active.bits()
+            };
             self.hw
                 .registers
                 .write32(registers::GERRORN, acknowledged ^ toggled);

@@ -55,10 +55,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         };
         let mut escalations = 0;
         let mut tlbi = self.plan_tlbi(&space, flush, &mut escalations);
-        let mut blocks = |stu_shift| match stu_shift {
-            _ if Defect::StuIgnored.is_put_back() => AtcBlocks::new(flush.range(), 12),
-            _ => AtcBlocks::new(flush.range(), stu_shift),
-        };
+        let ignores_unit = Defect::StuIgnored.is_put_back();
+        let mut blocks =
+            |stu_shift| AtcBlocks::new(flush.range(), if ignores_unit { 12 } else { stu_shift });
         let mut atcs = self.count_atcs(index, &mut blocks);
         let mut coarse = |_: u8| AtcBlocks::ALL;
         let mut split: &mut dyn FnMut(u8) -> AtcBlocks = &mut blocks;

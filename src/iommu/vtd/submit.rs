@@ -148,12 +148,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         match plan {
             Plan::Whole => self.put_each_tag(space, |tag| tag.whole(mode, &features)),
             Plan::Pages(blocks, depth) => {
-                let depth = match depth {
-                    Depth::Tables if !Defect::HintWhereTablesAreFreed.is_put_back() => depth,
-                    _ => &Depth::Leaf,
-                };
+                let depth = Defect::HintWhereTablesAreFreed.flattens(*depth);
                 for block in blocks.as_slice() {
-                    self.put_each_tag(space, |tag| tag.pages(mode, &features, *block, *depth));
+                    self.put_each_tag(space, |tag| tag.pages(mode, &features, *block, depth));
                 }
             }
         }
