@@ -17,7 +17,6 @@ mod aarch64;
 #[allow(dead_code, unused_imports, reason = "a part of it is used")]
 mod amd;
 #[path = "../support/atsd.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is used")]
 mod atsd;
 #[path = "../ocxl/fake.rs"]
 #[allow(dead_code, unused_imports, reason = "a part of it is used")]
