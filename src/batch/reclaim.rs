@@ -109,6 +109,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         flush: Flush,
     ) -> Result<(), AddError<WORDS>> {
         self.record(space, flush)?;
+        self.engine.issue_too_early(space, &flush);
         self.tell_at_once(space, flush)
     }
 

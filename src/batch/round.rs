@@ -4,6 +4,7 @@ use super::reclaim::Record;
 use crate::arch::{Arch, Change, Delivery, Issued, Reach, Unproven};
 use crate::cost::Cost;
 use crate::cpu_set::CpuSet;
+use crate::defects::Defect;
 use crate::mailbox::{Posted, Request};
 use crate::platform::Platform;
 use crate::shootdown::{Scope, Shootdown};
@@ -122,7 +123,9 @@ impl<'r, 'e, P: Platform, const WORDS: usize, const PLACES: usize> Round<'r, 'e,
         for reach in [Reach::Local, Reach::Broadcast] {
             let issued = concerned(reach).filter_map(Found::issued);
             for one in issued.clone() {
-                engine.issue_only(&one, reach, cost);
+                if !Defect::BatchIssuedWhenAdded.is_put_back() {
+                    engine.issue_only(&one, reach, cost);
+                }
             }
             if issued.clone().next().is_some() {
                 proven = proven.and(engine.arch().complete(issued, reach, cost));

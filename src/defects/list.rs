@@ -29,8 +29,10 @@ defects! {
     IdReadBeforeStores,
     /// What was issued is not waited for.
     CompletionLeftOut,
-    /// What one CPU issued is completed by whichever waits (Linux' batched unmap on AArch64).
+    /// What one CPU issued is completed by whichever waits.
     CompletionOnAnotherCpu,
+    /// A batch's changes are issued where they are added, and completed where it is flushed (Linux' batched unmap on AArch64).
+    BatchIssuedWhenAdded,
     /// A flush stays on this CPU whoever runs the space (axcpu; Zephyr #98344; tgoskits #2008).
     LocalWhereOthersRun,
     /// Nobody else is asked (asterinas #2849; Hermit; svsm #1188; litebox #671; nanvix #368).

@@ -288,6 +288,19 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
     }
 
+    /// A change's instructions where it is put into a batch: none, but for who puts that mistake back.
+    pub(crate) fn issue_too_early(&self, space: &AddressSpace<P::Arch, WORDS>, flush: &Flush) {
+        if !Defect::BatchIssuedWhenAdded.is_put_back() {
+            return;
+        }
+        let _pin = self.platform.pin_cpu();
+        let mut cost = Cost::ZERO;
+        self.arch.store_barrier(Reach::Broadcast, &mut cost);
+        if let Some(id) = self.arch.hardware_id(&space.hardware) {
+            self.issue_only(&Issued::User(id, *flush), Reach::Broadcast, &mut cost);
+        }
+    }
+
     /// The same for a ticket, which may be on any CPU by now.
     pub(crate) fn issue_pinned(&self, issued: Issued, cost: &mut Cost) -> Option<Issued> {
         let _pin = self.platform.pin_cpu();

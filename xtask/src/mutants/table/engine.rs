@@ -44,6 +44,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         3,
         Engine,
         "regressions",
+        "cpu::ticket_was_completed_on_another_cpu",
+    ),
+    Mutant::new(
+        "BatchIssuedWhenAdded",
+        3,
+        Aarch64,
+        "regressions",
         "cpu::batched_unmap_was_completed_on_another_cpu",
     ),
     Mutant::new(
