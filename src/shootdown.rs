@@ -12,6 +12,7 @@ mod cpus;
 mod kernel;
 mod lazy;
 mod mailbox;
+mod mistakes;
 mod nmi;
 mod retire;
 mod start;

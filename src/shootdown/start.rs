@@ -1,6 +1,7 @@
 //! Steps 1 to 4 of every shootdown.
 
 use super::Shootdown;
+use super::mistakes::{is_told_of_upgrades, notice, tells_devices};
 use crate::address::FlushRange;
 use crate::arch::{Arch, Change, Delivery, Entries, Half, HardwareId, Issued, Reach};
 use crate::attachment::{Slots, Summary};
@@ -116,26 +117,12 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
     }
 
-    /// Step 2, or the part of it that is the identifier, before step 1: nothing, but for those who put that mistake back.
-    fn read_too_early(
-        &self,
-        space: &AddressSpace<P::Arch, WORDS>,
-        reason: Reason,
-    ) -> (Option<Scope<WORDS>>, Option<Option<HardwareId>>) {
-        let whole = Defect::ScopeReadBeforeStores.is_put_back();
-        let id = Defect::IdReadBeforeStores.is_put_back();
-        (
-            whole.then(|| self.scope_after_barrier(space, reason)),
-            id.then(|| self.arch.hardware_id(&space.hardware)),
-        )
-    }
-
     /// Step 2 for a change whose stores the caller has made visible: one barrier may serve several spaces.
     pub(crate) fn scope_of_change(&self, space: &AddressSpace<P::Arch, WORDS>) -> Scope<WORDS> {
         self.scope_after_barrier(space, Reason::Change)
     }
 
-    fn scope_after_barrier(
+    pub(super) fn scope_after_barrier(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
         reason: Reason,
@@ -288,19 +275,6 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         }
     }
 
-    /// A change's instructions where it is put into a batch: none, but for who puts that mistake back.
-    pub(crate) fn issue_too_early(&self, space: &AddressSpace<P::Arch, WORDS>, flush: &Flush) {
-        if !Defect::BatchIssuedWhenAdded.is_put_back() {
-            return;
-        }
-        let _pin = self.platform.pin_cpu();
-        let mut cost = Cost::ZERO;
-        self.arch.store_barrier(Reach::Broadcast, &mut cost);
-        if let Some(id) = self.arch.hardware_id(&space.hardware) {
-            self.issue_only(&Issued::User(id, *flush), Reach::Broadcast, &mut cost);
-        }
-    }
-
     /// The same for a ticket, which may be on any CPU by now.
     pub(crate) fn issue_pinned(&self, issued: Issued, cost: &mut Cost) -> Option<Issued> {
         let _pin = self.platform.pin_cpu();
@@ -393,25 +367,5 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             retiring: None,
             cost,
         }
-    }
-}
-
-/// Whether there are secondary TLBs to tell: all that are attached hear of every flush, whoever runs the space.
-fn tells_devices<const WORDS: usize>(scope: &Scope<WORDS>, flush: &Flush) -> bool {
-    let forgets = scope.cpus.is_empty() && Defect::NobodyToldWithoutCpus.is_put_back()
-        || flush.is_one_page() && Defect::PageFlushTellsNoDevice.is_put_back();
-    !scope.secondaries.is_empty() && !forgets
-}
-
-fn is_told_of_upgrades(needs: Needs) -> bool {
-    needs.contains(Needs::UPGRADES) && !Defect::UpgradeNotTold.is_put_back()
-}
-
-/// What secondary TLBs are told of a flush: the same.
-fn notice(flush: Flush) -> Flush {
-    if Defect::RangeUsedUpBeforeNotice.is_put_back() {
-        flush.behind()
-    } else {
-        flush
     }
 }
