@@ -12,6 +12,7 @@ mod process;
 mod run;
 mod setup;
 mod test;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Test(test::Options),
     /// Put mistakes back into the library, one by one, and see the tests notice each.
     Mutants(mutants::Options),
+    /// Interleavings under loom, and litmus tests under Arm's memory model; one line per property.
+    Verify(verify::Options),
     /// Time and count the engine's own work on the recorder.
     Bench,
     /// Show stale translations and their cure on the emulated machines.
@@ -75,6 +78,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Disasm => disasm::run(),
         Command::Test(options) => test::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Verify(options) => verify::run(&options),
         Command::Bench => bench::run().map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options),
     }

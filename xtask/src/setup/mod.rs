@@ -2,6 +2,7 @@
 
 mod apt;
 mod cache;
+pub(crate) mod herd;
 mod missing;
 mod progress;
 pub(crate) mod qemu;
@@ -18,6 +19,7 @@ pub(crate) fn run(refresh: bool) -> Result<()> {
         let folder = cache::folder()?;
         cache::locked(&folder, || {
             qemu::forget(&folder)?;
+            herd::forget(&folder)?;
             rust_src::forget(&folder)
         })?;
     }

@@ -149,7 +149,7 @@ fn fetch(folder: &Path, place: &Path, release: &str) -> Result<()> {
         bail!("Debian carries the sources of stable releases only, not of {release}");
     }
     let fetching = progress::step("fetching the sources of core", 0);
-    let apt = apt::PrivateApt::prepare(&folder.join("apt"))?;
+    let apt = apt::PrivateApt::prepare(&folder.join("apt"), apt::RELEASE)?;
     let downloads = folder.join("rust-src");
     let archive = apt.fetch_alone(&format!("rust-src={release}*"), &downloads)?;
     cache::complete(place, |partial| {

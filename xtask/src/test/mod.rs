@@ -1,9 +1,9 @@
 //! Every test there is: on this machine, of the emitted machine code, and on the emulated machine.
 
 mod embedded_test;
-mod host;
+pub(crate) mod host;
 mod on_target;
-mod tally;
+pub(crate) mod tally;
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use tlb_shootdown_scenarios::Yardstick;
 
 use crate::arch::Architecture;
 use crate::demo::report;
-use crate::{arch, demo, disasm, mutants};
+use crate::{arch, demo, disasm, mutants, verify};
 use tally::Tally;
 
 /// Which parts to run; all of them where none is named.
@@ -29,11 +29,12 @@ pub(crate) struct Options {
 /// A part's name and what runs it.
 type Part = (&'static str, fn() -> Tally);
 
-const HOST: [Part; 4] = [
+const HOST: [Part; 5] = [
     ("host and doc tests", host::default_members),
     ("library with all features", host::all_features),
     ("interleavings under loom", host::loom),
     ("mistakes put back", mistakes),
+    ("litmus", verify::litmus::run),
 ];
 
 const ON_TARGET: [Part; 3] = [
@@ -63,6 +64,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     println!("\n{}", summary.join("\n"));
     for why in &total.skipped {
         println!("skipped: {why}");
+    }
+    for why in &total.not_run {
+        println!("not run: {why}");
     }
     for what in &total.failed {
         println!("FAILED: {what}");

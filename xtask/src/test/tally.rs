@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) failed: Vec<String>,
     /// What did not run and why, one line each.
     pub(crate) skipped: Vec<String>,
+    /// What could not be asked for want of a tool, and why, one line each.
+    pub(crate) not_run: Vec<String>,
 }
 
 impl Tally {
@@ -28,6 +30,7 @@ impl Tally {
         self.names.extend(other.names);
         self.failed.extend(other.failed);
         self.skipped.extend(other.skipped);
+        self.not_run.extend(other.not_run);
     }
 
     /// The numbers as one line, the form that scripts read.

@@ -16,9 +16,25 @@ use anyhow::{Context, Result, bail};
 use crate::process;
 use sources::Source;
 
-/// The release whose packages are used, and the suite with the newer QEMU and Rust sources.
-const SUITE: &str = "trixie";
-const BACKPORTS: &str = "trixie-backports";
+/// Where packages come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Suites {
+    /// All of them, as `Suites:` takes them.
+    names: &'static str,
+    /// The one that is preferred.
+    preferred: &'static str,
+}
+
+/// A release, and the suite with the newer QEMU and Rust sources.
+pub(crate) const RELEASE: Suites = Suites {
+    names: "trixie trixie-backports",
+    preferred: "trixie-backports",
+};
+/// What no release has yet. Its lists need a folder of their own.
+pub(crate) const UNSTABLE: Suites = Suites {
+    names: "sid",
+    preferred: "sid",
+};
 
 /// Long enough for a slow mirror, short enough to end a job that would never finish.
 const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -26,11 +42,12 @@ const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The private folder, its lists up to date.
 pub(crate) struct PrivateApt {
     folder: PathBuf,
+    suites: Suites,
 }
 
 impl PrivateApt {
     /// Prepares the folder and fetches the lists of packages.
-    pub(crate) fn prepare(folder: &Path) -> Result<Self> {
+    pub(crate) fn prepare(folder: &Path, suites: Suites) -> Result<Self> {
         let mirror = machine_mirror()?;
         for part in [
             "state/lists/partial",
@@ -43,11 +60,12 @@ impl PrivateApt {
         fs::write(folder.join("state/status"), "")?;
         fs::write(
             folder.join("etc/sources/debian.sources"),
-            sources_file(&mirror),
+            sources_file(&mirror, suites),
         )?;
         fs::write(folder.join("etc/apt.conf"), configuration(folder)?)?;
         let apt = Self {
             folder: folder.to_owned(),
+            suites,
         };
         apt.get(&["update"], folder)?;
         Ok(apt)
@@ -57,7 +75,13 @@ impl PrivateApt {
     pub(crate) fn fetch_with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let archives = self.folder.join("cache/archives");
         // Whole archives of an interrupted run are taken up again by apt; those of another package must not mix in.
-        let install = ["-y", "-t", BACKPORTS, "--download-only", "install"];
+        let install = [
+            "-y",
+            "-t",
+            self.suites.preferred,
+            "--download-only",
+            "install",
+        ];
         self.get(&[&install, packages].concat(), &self.folder)?;
         debs_in(&archives)
     }
@@ -165,7 +189,7 @@ fn machine_mirror() -> Result<Source> {
         .context("this machine's apt sources name no Debian mirror")
 }
 
-fn sources_file(mirror: &Source) -> String {
+fn sources_file(mirror: &Source, suites: Suites) -> String {
     let keyring = mirror.signed_by.clone().or_else(|| {
         let usual = [
             "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -180,8 +204,8 @@ fn sources_file(mirror: &Source) -> String {
         .map(|keyring| format!("Signed-By: {keyring}\n"))
         .unwrap_or_default();
     format!(
-        "Types: deb\nURIs: {}\nSuites: {SUITE} {BACKPORTS}\nComponents: main\n{signed_by}",
-        mirror.uri
+        "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n{signed_by}",
+        mirror.uri, suites.names
     )
 }
 
@@ -230,7 +254,7 @@ mod tests {
             signed_by: Some("/keys/one.gpg".into()),
         };
         assert_eq!(
-            sources_file(&mirror),
+            sources_file(&mirror, RELEASE),
             "Types: deb\nURIs: http://mirror.test/debian\nSuites: trixie trixie-backports\n\
              Components: main\nSigned-By: /keys/one.gpg\n"
         );

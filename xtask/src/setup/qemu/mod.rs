@@ -73,7 +73,7 @@ fn fetch(folder: &Path, place: &Path) -> Result<()> {
         return Ok(());
     }
     let lists = progress::step("fetching package lists", 0);
-    let apt = apt::PrivateApt::prepare(&folder.join("apt"))?;
+    let apt = apt::PrivateApt::prepare(&folder.join("apt"), apt::RELEASE)?;
     lists.finish_and_clear();
     let fetching = progress::step("fetching QEMU's packages", 0);
     let archives = apt.fetch_with_dependencies(&EMULATORS.map(|emulator| emulator.package))?;
