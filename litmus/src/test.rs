@@ -13,7 +13,7 @@ pub(crate) struct Sequence {
     pub(crate) columns: Vec<Column>,
     /// What must not happen, in herd7's language.
     pub(crate) outcome: String,
-    /// Edits that the outcome cannot show: an instruction that is there for somebody else's sake.
+    /// Edits that the outcome cannot show, as `P0 without ISB`: the instruction is there for somebody else's sake.
     pub(crate) unseen: &'static [&'static str],
 }
 

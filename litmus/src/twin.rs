@@ -24,7 +24,7 @@ pub(crate) fn all(sequence: &Sequence) -> Vec<Twin> {
         });
         for (number, (index, name)) in emitted.enumerate() {
             let edits = std::iter::once(None).chain(weaker(&name).into_iter().map(Some));
-            for instead in edits.filter(|edit| !is_unseen(sequence, &name, edit.as_deref())) {
+            for instead in edits.filter(|edit| !is_unseen(sequence, cpu, &name, edit.as_deref())) {
                 twins.push(edited(sequence, cpu, index, number + 1, &name, instead));
             }
         }
@@ -32,8 +32,9 @@ pub(crate) fn all(sequence: &Sequence) -> Vec<Twin> {
     twins
 }
 
-fn is_unseen(sequence: &Sequence, name: &str, instead: Option<&str>) -> bool {
-    sequence.unseen.contains(&edit(name, instead).as_str())
+fn is_unseen(sequence: &Sequence, cpu: usize, name: &str, instead: Option<&str>) -> bool {
+    let edit = format!("P{cpu} {}", edit(name, instead));
+    sequence.unseen.contains(&edit.as_str())
 }
 
 /// The edit in words: `without ISB`, `DMB ISH for DSB ISH`.
@@ -119,7 +120,11 @@ mod tests {
         ];
         assert_eq!(names(&sequence()), expected);
         let unseen = Sequence {
-            unseen: &["without ISB", "DMB ISH for DSB ISH"],
+            unseen: &[
+                "P0 without ISB",
+                "P0 DMB ISH for DSB ISH",
+                "P1 without DSB ISH",
+            ],
             ..sequence()
         };
         assert_eq!(names(&unseen), expected[..6]);

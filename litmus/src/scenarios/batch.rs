@@ -121,6 +121,7 @@ fn pending_under(wait: fn(&mut Column, usize)) -> Result<Sequence> {
         memory: vec![format!("pte_x={}", Page::X.writable())],
         columns: vec![p0, p1, p2],
         outcome: format!("1:X{locked}=1 /\\ {outcome}"),
-        unseen: &[],
+        // The store is P0's: its barrier on P1 serves stores that P1 itself has made before.
+        unseen: &["P1 without DSB ISHST", "P1 DMB ISHST for DSB ISHST"],
     })
 }

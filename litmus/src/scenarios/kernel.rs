@@ -18,7 +18,7 @@ pub(super) const RANGE: Scenario = Scenario::new(
         p0.raise("done");
         let (p1, outcome) = after("done", 1, Access::Read, Page::KERNEL, Goes::Through);
         // The ISB is for the CPU that flushes.
-        Ok(sequence(vec![p0, p1], outcome, &["without ISB"]))
+        Ok(sequence(vec![p0, p1], outcome, &["P0 without ISB"]))
     },
 );
 
@@ -29,7 +29,7 @@ pub(super) const OWN: Scenario = Scenario::new(
         let mut p0 = flushed()?;
         p0.read("L0", Page::KERNEL);
         // The CPU's own entries need no broadcast.
-        let unseen = &["TLBI VAALE1 for TLBI VAALE1IS"];
+        let unseen = &["P0 TLBI VAALE1 for TLBI VAALE1IS"];
         Ok(sequence(vec![p0], "~fault(P0:L0,x)".into(), unseen))
     },
 );

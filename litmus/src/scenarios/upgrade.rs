@@ -106,7 +106,14 @@ fn spurious() -> Result<Written> {
         memory: before(&Page::X.read_only()),
         columns: vec![p0, p1],
         outcome: format!("1:X{locked}=1 /\\ fault(P1:L1,x)"),
-        unseen: &[],
+        // P0 flushes for itself alone, and has made the store whose barrier P1 repeats.
+        unseen: &[
+            "P0 without DSB ISHST",
+            "P0 DMB ISHST for DSB ISHST",
+            "P0 without TLBI VALE1",
+            "P0 without DSB NSH",
+            "P1 without DSB NSHST",
+        ],
     }
     .into())
 }
