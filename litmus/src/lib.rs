@@ -1,7 +1,7 @@
 //! Litmus tests of the AArch64 sequences that the library emits, for herd7 with Arm's model of virtual memory.
 //!
 //! Each scenario drives the engine through a public call on the recorder and writes down what was executed as the column of one CPU,
-//! with the page-table store in front and another CPU that watches beside it ([`tests`]). So that it is known to be able to fail, each
+//! with the page-table store in front and another CPU that watches beside it ([`properties`]). So that it is known to be able to fail, each
 //! has twins: one instruction left out, weakened, or executed by the wrong CPU. The text of all of them is committed
 //! ([`committed`]) and can be read without herd7; `cargo xtask verify --only litmus` asks herd7.
 //!
