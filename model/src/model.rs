@@ -8,7 +8,7 @@ use crate::lock::Lock;
 use crate::memory::radix::Base;
 use crate::memory::{Format, Memory, Tables};
 use crate::ocxl::{Link, LinkOptions, LinkPort};
-use crate::oracle::{Counts, Oracle, Violation};
+use crate::oracle::{Counts, Oracle, Span, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
 use crate::vtd::{Vtd, VtdOptions, VtdPort};
 use crate::world::World;
@@ -209,7 +209,16 @@ impl Model {
     /// Tells the oracle that a flush of `[first, last]` of the table at `root` has returned: a stale entry in there is from now
     /// on a violation, held or used.
     pub fn returned(&self, root: u64, first: u64, last: u64) {
-        self.with(|world| world.ground.oracle.returned(root, first, last));
+        let span = Span { root, first, last };
+        self.with(|world| world.ground.oracle.returned(span));
+    }
+
+    /// The kernel under test relies on `[first, last]` of the table at `root` being flushed: it has found nothing mapped there, or no
+    /// more rights than it wants to leave, and skips a flush of its own on the strength of it, or reuses what was mapped. A violation
+    /// where an entry in there was taken out, changed or restricted and the flush of that has not [returned](Self::returned).
+    pub fn relies_on(&self, root: u64, first: u64, last: u64) {
+        let span = Span { root, first, last };
+        self.with(|world| world.ground.oracle.relies_on(span));
     }
 
     /// Everything that must not be or have been: what was recorded since the last call, and every entry that is held and must

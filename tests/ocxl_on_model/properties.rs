@@ -190,6 +190,8 @@ impl Kernel {
                 process.tables.unmap(0, va);
             }
             UpgradeStep::Widen => {
+                // Whatever had to be flushed has been.
+                self.linked.returned(&owned.shared, va, va | 0xfff);
                 process
                     .tables
                     .map(0, va, Mapping::page(frame, Rights::ReadWrite));

@@ -3,6 +3,7 @@
 use super::descriptor::{Kind, Mapping, Rights};
 use super::format::Format;
 use crate::model::Model;
+use crate::oracle::{Effect, Span};
 use alloc::vec::Vec;
 
 /// A table with four levels for 48 bits (52 on POWER) or five for 57. Its edits store descriptors and invalidate nothing.
@@ -140,26 +141,29 @@ impl Tables {
             let at = self.slot(table, level, va);
             table = match self.format.decode(level, self.load(at)) {
                 Kind::Table(next) => next,
-                _ => self.make_table(cpu, level, at),
+                _ => self.hang_made_table(cpu, va, level, at),
             };
         }
         self.slot(table, last, va)
     }
 
-    fn make_table(&self, cpu: usize, level: i8, at: u64) -> u64 {
+    fn hang_made_table(&self, cpu: usize, va: u64, level: i8, at: u64) -> u64 {
         let table = self.model.allocate(self.format.table_bytes(level + 1));
-        let raw = self.format.table(level, table);
-        self.model.with(|world| world.store(cpu, at, raw));
+        self.edit(cpu, at, self.format.table(level, table), va, level);
         table
     }
 
     fn edit(&self, cpu: usize, at: u64, raw: u64, va: u64, level: i8) {
-        let span = (1_u64 << self.format.shift(level)) - 1;
+        let within = (1_u64 << self.format.shift(level)) - 1;
+        let span = Span {
+            root: self.root,
+            first: va & !within,
+            last: va | within,
+        };
         self.model.with(|world| {
-            world
-                .ground
-                .oracle
-                .changed(self.root, va & !span, va | span);
+            let old = world.ground.memory.frames.latest(at);
+            let [old, new] = [old, raw].map(|raw| self.format.decode(level, raw));
+            world.ground.oracle.changed(span, Effect::of(old, new));
             world.watch_tables(self.format, level, at, raw);
             world.store(cpu, at, raw);
         });

@@ -1,14 +1,17 @@
 //! The oracle: what is a stale entry, whether it is excused, and what must never have happened.
 
+mod change;
 mod counts;
 mod truth;
 
+pub(crate) use change::{Effect, Span};
 pub use counts::Counts;
 pub(crate) use truth::{Status, status};
 
 use crate::memory::Memory;
 use crate::tlb::{Entry, Says};
 use alloc::vec::Vec;
+use change::{Loses, Pending};
 use core::fmt;
 
 /// Who held or used an entry.
@@ -119,6 +122,16 @@ pub enum Violation {
         /// What was launched.
         word: u64,
     },
+    /// The kernel made an entry valid where one had been taken out, or had led elsewhere, before the flush of that had returned.
+    InstalledWhilePending {
+        /// The first address in common.
+        va: u64,
+    },
+    /// The kernel relied on a range in which a change had not been flushed: see [`Model::relies_on`](crate::Model::relies_on).
+    ReliedWhilePending {
+        /// The first address of that change in the range.
+        va: u64,
+    },
     /// A queue's producer index moved beyond its consumer index: entries were overwritten.
     QueueOverrun {
         /// The IOMMU.
@@ -165,29 +178,27 @@ impl fmt::Display for Violation {
             Self::IllegalLaunch { iommu, word } => {
                 write!(f, "link {iommu} was to launch {word:#x}")
             }
+            Self::InstalledWhilePending { va } => {
+                write!(
+                    f,
+                    "an entry of {va:#x} was installed where a removal was pending"
+                )
+            }
+            Self::ReliedWhilePending { va } => {
+                write!(
+                    f,
+                    "the kernel relied on a flush of {va:#x} that was pending"
+                )
+            }
             Self::QueueOverrun { iommu } => write!(f, "the queue of IOMMU {iommu} was overrun"),
         }
-    }
-}
-
-/// A change of a table whose invalidation has not returned yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Change {
-    root: u64,
-    first: u64,
-    last: u64,
-}
-
-impl Change {
-    fn excuses(&self, entry: &Entry) -> bool {
-        self.root == entry.context.root.table && self.first <= entry.last() && entry.va <= self.last
     }
 }
 
 /// Keeps the books.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    open: Vec<Change>,
+    pending: Pending,
     violations: Vec<Violation>,
     lazy_upgrades: bool,
     pub(crate) counts: Counts,
@@ -199,16 +210,33 @@ impl Oracle {
         self.lazy_upgrades = permitted;
     }
 
-    /// The table changed here, and nobody has been told that the change is complete.
-    pub(crate) fn changed(&mut self, root: u64, first: u64, last: u64) {
-        self.open.push(Change { root, first, last });
+    /// A store to the table has this effect here, and nobody has been told that it is complete.
+    ///
+    /// Until a removal is flushed nobody knows who uses what was removed, so nothing new may lead there: with both in use at once,
+    /// writes go to two places (Arm ARM D8.16.1, break-before-make; Linux' `flush_tlb_batched_pending`). The frame that was there
+    /// is no exception: it may be held with other rights. Rights that change in place are no installation, and neither is the second
+    /// store of a break-before-make, which comes after the flush has returned.
+    pub(crate) fn changed(&mut self, span: Span, effect: Effect) {
+        if effect.installs
+            && let Some(va) = self.pending.find(&span, Loses::Everything)
+        {
+            self.report(Violation::InstalledWhilePending { va });
+        }
+        if let Some(loses) = effect.loses {
+            self.pending.add(span, loses);
+        }
     }
 
     /// A flush of this range has returned: from now on nothing in it is excused.
-    pub(crate) fn returned(&mut self, root: u64, first: u64, last: u64) {
-        let within =
-            |change: &Change| change.root == root && first <= change.first && change.last <= last;
-        self.open.retain(|change| !within(change));
+    pub(crate) fn returned(&mut self, span: Span) {
+        self.pending.returned(&span);
+    }
+
+    /// The kernel relies on nobody having more in this range than the table gives.
+    pub(crate) fn relies_on(&mut self, span: Span) {
+        if let Some(va) = self.pending.find(&span, Loses::Rights) {
+            self.report(Violation::ReliedWhilePending { va });
+        }
     }
 
     pub(crate) fn report(&mut self, violation: Violation) {
@@ -226,7 +254,7 @@ impl Oracle {
             Status::Weaker => !(self.lazy_upgrades && matches!(holder, Holder::Cpu(_))),
             Status::Stale => true,
         };
-        wrong && !self.open.iter().any(|change| change.excuses(entry))
+        wrong && !self.pending.excuses(entry)
     }
 
     /// Judges the use of a cached entry for an access to `va`.

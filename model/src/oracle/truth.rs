@@ -59,7 +59,8 @@ fn today(entry: &Entry, va: u64, memory: &Memory) -> Walk {
     walk(entry.context.root, va, |at| Some(memory.frames.latest(at)))
 }
 
-fn same_but_rights(today: &Leaf, cached: &Leaf, pa: u64) -> bool {
+/// Whether both lead to the same place, under the same attributes.
+pub(super) fn same_but_rights(today: &Leaf, cached: &Leaf, pa: u64) -> bool {
     today.pa == pa
         && today.shift == cached.shift
         && today.user == cached.user

@@ -130,19 +130,26 @@ fn a_right_is_added_by_way_of_an_invalid_entry_and_a_flush() {
     rig.tables.unmap(0, PAGE);
     rig.on.ptesync();
     rig.launch(ONE_PAGE, PAGE);
+    rig.returned();
     let page = Mapping::page(rig.frame, Rights::ReadWrite);
     rig.tables.map(0, PAGE, page);
     rig.on.ptesync();
-    rig.returned();
     assert_eq!(rig.device.write(PAGE, 1), Ok(()));
     rig.assert_clean();
-    // Without the flush between it is the same as in place.
+    // Without the flush between it is the same as in place, and is installed too early as well.
     let rig = Rig::new(LinkOptions::POWER9);
     rig.device.read(PAGE).unwrap();
     rig.tables.unmap(0, PAGE);
     rig.tables
         .map(0, PAGE, Mapping::page(rig.frame, Rights::ReadWrite));
-    assert_eq!(rig.model.violations().len(), 1);
+    let (iommu, va) = (0, PAGE);
+    assert_eq!(
+        rig.model.violations()[..2],
+        [
+            Violation::InstalledWhilePending { va },
+            Violation::WidenedInPlace { iommu, va }
+        ]
+    );
 }
 
 /// What is not held may be widened in place.
