@@ -1,6 +1,6 @@
 //! What only kernels on POWER do.
 
-use crate::random_kernel::{Does, Half, How, Kernel, Op, accesses, changes, how, moves};
+use crate::random_kernel::{Does, Half, How, Kernel, Op, how, mix, sequences};
 use crate::rig::Rig;
 use proptest::prelude::*;
 use tlb_shootdown::arch::powerpc::hypervisor::HypervisorError;
@@ -81,12 +81,7 @@ fn own() -> impl Strategy<Value = Own> {
     ]
 }
 
-pub(crate) fn ops() -> impl Strategy<Value = Vec<Op<Own>>> {
-    let op = prop_oneof![
-        18 => moves(PAGES),
-        20 => changes(PAGES),
-        11 => accesses(PAGES),
-        9 => own().prop_map(Op::Own),
-    ];
-    prop::collection::vec(op, 1..120)
+/// What kernels do, perhaps with devices.
+pub(crate) fn ops(devices: bool) -> impl Strategy<Value = Vec<Op<Own>>> {
+    sequences(mix(PAGES, (9, own()), devices))
 }

@@ -3,10 +3,9 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
-use crate::random_kernel::{CPUS, Kernel, Op};
+use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, Role};
 
@@ -53,19 +52,16 @@ fn setting(cpus: &'static [CpuFeatures], roles: &'static [Role]) -> impl Strateg
 }
 
 fn run(setting: Setting, ops: &[Op<Own>]) {
-    let mut kernel = Kernel::new(Rig::new(setting.parts), setting.repairs);
-    for &op in ops {
-        kernel.apply(op);
-    }
+    Kernel::new(Rig::new(setting.parts), setting.repairs).run(ops);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn promise_03_nothing_stale_on_power9(
         setting in setting(&[CpuFeatures::POWER9], &ROLES),
-        ops in ops(),
+        ops in ops(false),
     ) {
         run(setting, &ops);
     }
@@ -73,7 +69,7 @@ proptest! {
     #[test]
     fn promise_03_nothing_stale_on_power10(
         setting in setting(&[CpuFeatures::POWER10], &ROLES),
-        ops in ops(),
+        ops in ops(false),
     ) {
         run(setting, &ops);
     }
@@ -81,21 +77,11 @@ proptest! {
 
 /// Whether random kernels on such machines notice this defect.
 fn is_noticed(defect: Defect, cpus: &'static [CpuFeatures], roles: &'static [Role]) -> bool {
-    let config = ProptestConfig {
-        cases: 600,
-        failure_persistence: None,
-        max_shrink_iters: 0,
-        ..ProptestConfig::default()
-    };
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let inputs = (setting(cpus, roles), ops());
-    let result = runner.run(&inputs, |(mut setting, ops)| {
+    let inputs = (setting(cpus, roles), ops(false));
+    noticing(600, inputs, |(mut setting, ops)| {
         setting.parts.defect = defect;
         run(setting, &ops);
-        Ok(())
-    });
-    result.is_err()
+    })
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
 use crate::random_kernel::{self, Kernel, Layout, Machine};
-use std::sync::Arc;
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -13,6 +12,7 @@ use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelHypervisor, ModelInstructions, Role};
 use tlb_shootdown_model::memory::Tables;
+use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::{IpiScript, IrqGuard, ModelPlatform};
 use tlb_shootdown_model::{Model, Temper};
 
@@ -25,7 +25,7 @@ pub(crate) type Process = random_kernel::Process<Arch>;
 pub(crate) struct Rig {
     pub(crate) model: Model,
     pub(crate) platform: Platform,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: &'static Engine,
     pub(crate) kernel: Tables,
     /// Of a guest without the right to `tlbie`.
     pub(crate) hypervisor: &'static ModelHypervisor,
@@ -76,7 +76,7 @@ impl Rig {
         let hypervisor: &ModelHypervisor = Box::leak(Box::new(ModelHypervisor::new(model.clone())));
         let arch = Arch::new(instructions, config(&parts, hypervisor));
         let rig = Self {
-            engine: Arc::new(Engine::new(platform.clone(), arch)),
+            engine: Box::leak(Box::new(Engine::new(platform.clone(), arch))),
             kernel: tables(&model, &parts.features),
             hypervisor,
             platform,
@@ -97,12 +97,8 @@ impl Rig {
     }
 
     fn handle_interrupts(&self) {
-        let engine = Arc::downgrade(&self.engine);
-        self.platform.set_handler(move || {
-            if let Some(engine) = engine.upgrade() {
-                engine.on_ipi();
-            }
-        });
+        let engine = self.engine;
+        self.platform.set_handler(move || engine.on_ipi());
     }
 
     /// Runs `f` on another CPU with interrupts off.
@@ -136,8 +132,8 @@ impl Machine for Rig {
         &self.platform
     }
 
-    fn engine(&self) -> &Engine {
-        &self.engine
+    fn engine(&self) -> &'static Engine {
+        self.engine
     }
 
     fn kernel_tables(&self) -> &Tables {
@@ -159,7 +155,7 @@ impl Machine for Rig {
 
     fn process(&self) -> Process {
         Process {
-            space: self.engine.new_space(),
+            space: Box::leak(Box::new(self.engine.new_space())),
             tables: tables(&self.model, &self.parts.features),
         }
     }
@@ -214,8 +210,7 @@ impl Machine for Rig {
     }
 
     /// Not where something between the two is wrong or late.
-    fn compare(&self, cost: &Cost) {
-        let counts = self.model.take_counts();
+    fn compare(&self, cost: &Cost, counts: &Counts) {
         let is_exact = self.parts.defect == Defect::None && self.parts.delay == 0;
         assert!(!is_exact || cost.ipis == counts.ipis);
         if is_exact && counts.ipis == 0 {

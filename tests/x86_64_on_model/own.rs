@@ -1,6 +1,6 @@
 //! What only kernels on x86-64 do.
 
-use crate::random_kernel::{CPUS, Does, Half, Kernel, Op, accesses, changes, moves};
+use crate::random_kernel::{CPUS, Does, Half, Kernel, Op, mix, sequences};
 use crate::rig::Rig;
 use proptest::prelude::*;
 
@@ -23,13 +23,8 @@ impl Own {
     }
 }
 
-pub(crate) fn ops() -> impl Strategy<Value = Vec<Op<Own>>> {
+/// What kernels do, perhaps with devices.
+pub(crate) fn ops(devices: bool) -> impl Strategy<Value = Vec<Op<Own>>> {
     let exit = (0..CPUS).prop_map(|cpu| Own::Exit { cpu });
-    let op = prop_oneof![
-        18 => moves(PAGES),
-        20 => changes(PAGES),
-        11 => accesses(PAGES),
-        4 => exit.prop_map(Op::Own),
-    ];
-    prop::collection::vec(op, 1..120)
+    sequences(mix(PAGES, (4, exit), devices))
 }

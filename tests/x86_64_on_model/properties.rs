@@ -4,10 +4,9 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
-use crate::random_kernel::{CPUS, Kernel, Op};
+use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tlb_shootdown_model::Temper;
 use tlb_shootdown_model::cpu::x86_64::CpuFeatures;
 
@@ -71,10 +70,7 @@ fn setting(
 }
 
 fn run(setting: Setting, ops: &[Op<Own>]) {
-    let mut kernel = Kernel::new(Rig::new(setting.parts), setting.repairs);
-    for &op in ops {
-        kernel.apply(op);
-    }
+    Kernel::new(Rig::new(setting.parts), setting.repairs).run(ops);
 }
 
 const ALL: &[Kind] = &[
@@ -85,12 +81,12 @@ const ALL: &[Kind] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn promise_03_nothing_stale_is_used_or_held_after_any_flush(
         setting in setting(ALL, any::<bool>()),
-        ops in ops(),
+        ops in ops(false),
     ) {
         run(setting, &ops);
     }
@@ -98,7 +94,7 @@ proptest! {
     #[test]
     fn promise_03_nothing_stale_while_spaces_are_promoted(
         setting in setting(&[Kind::Broadcasts], Just(false)),
-        ops in ops(),
+        ops in ops(false),
     ) {
         run(setting, &ops);
     }
@@ -106,21 +102,11 @@ proptest! {
 
 /// Whether random kernels on such machines notice this defect.
 fn is_noticed(defect: Defect, kinds: &'static [Kind], kpti: bool) -> bool {
-    let config = ProptestConfig {
-        cases: 1500,
-        failure_persistence: None,
-        max_shrink_iters: 0,
-        ..ProptestConfig::default()
-    };
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let inputs = (setting(kinds, Just(kpti)), ops());
-    let result = runner.run(&inputs, |(mut setting, ops)| {
+    let inputs = (setting(kinds, Just(kpti)), ops(false));
+    noticing(1500, inputs, |(mut setting, ops)| {
         setting.parts.defect = defect;
         run(setting, &ops);
-        Ok(())
-    });
-    result.is_err()
+    })
 }
 
 #[test]

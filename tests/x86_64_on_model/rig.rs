@@ -3,7 +3,6 @@
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
 use crate::random_kernel::{self, Kernel, Layout, Machine};
-use std::sync::Arc;
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -15,6 +14,7 @@ use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::x86_64::{CpuFeatures, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
+use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::{IrqGuard, ModelBarriers, ModelPlatform};
 use tlb_shootdown_model::{Model, Temper};
 
@@ -27,7 +27,7 @@ pub(crate) type Process = random_kernel::Process<Arch>;
 pub(crate) struct Rig {
     pub(crate) model: Model,
     pub(crate) platform: Platform,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: &'static Engine,
     pub(crate) kernel: Tables,
     parts: Parts,
 }
@@ -73,7 +73,7 @@ impl Rig {
         let instructions = Faulty::new(ModelInstructions::new(model.clone()), parts.defect);
         let platform = Platform::new(model.clone());
         let arch = Arch::new(instructions, config(&parts));
-        let engine = Arc::new(Engine::new(platform.clone(), arch));
+        let engine = Box::leak(Box::new(Engine::new(platform.clone(), arch)));
         let kernel = model.x86_tables();
         let rig = Self {
             model,
@@ -96,12 +96,9 @@ impl Rig {
 
     /// An interrupt of a CPU that runs a process goes through the kernel's entry and exit.
     fn handle_interrupts(&self) {
-        let (engine, model) = (Arc::downgrade(&self.engine), self.model.clone());
+        let (engine, model) = (self.engine, self.model.clone());
         let keeps = self.keeps_on_exit();
         self.platform.set_handler(move || {
-            let Some(engine) = engine.upgrade() else {
-                return;
-            };
             let cpu = engine.platform().cpu();
             let port = model.cpu(cpu.index());
             let was_in_user = port.enter_kernel();
@@ -166,8 +163,8 @@ impl Machine for Rig {
         &self.platform
     }
 
-    fn engine(&self) -> &Engine {
-        &self.engine
+    fn engine(&self) -> &'static Engine {
+        self.engine
     }
 
     fn kernel_tables(&self) -> &Tables {
@@ -184,7 +181,7 @@ impl Machine for Rig {
 
     fn process(&self) -> Process {
         Process {
-            space: self.engine.new_space(),
+            space: Box::leak(Box::new(self.engine.new_space())),
             tables: self.model.x86_tables(),
         }
     }
@@ -241,8 +238,7 @@ impl Machine for Rig {
         self.cpu(cpu).enter_kernel();
     }
 
-    fn compare(&self, cost: &Cost) {
-        let counts = self.model.take_counts();
+    fn compare(&self, cost: &Cost, counts: &Counts) {
         assert_eq!(cost.ipis, counts.ipis);
         if counts.ipis == 0 {
             let said = [

@@ -1,126 +1,209 @@
-//! What the kernel defers: batches over its spaces, gathers of one.
+//! What the kernel defers: batches over its spaces that stay open while it goes on with other things.
 
-use super::kernel::{CPUS, Does, Kernel, SPACES};
+use super::book::Changes;
+use super::kernel::{CPUS, Does, Kernel, Left, SPACES};
 use super::op::How;
 use super::pages::Half;
 use super::{Machine, Sink};
-use tlb_shootdown::address::{PhysAddr, VirtAddr};
-use tlb_shootdown::batch::{AddError, Gather, Reclaim};
-use tlb_shootdown::cost::Cost;
+use std::collections::BTreeMap;
+use tlb_shootdown::arch::Arch;
+use tlb_shootdown::batch::{AddError, Reclaim};
 use tlb_shootdown::flush::Flush;
-use tlb_shootdown::platform::Platform as _;
-use tlb_shootdown::ticket::{Frames, Item};
+use tlb_shootdown::ticket::{Frames, Item, StorageFull};
 use tlb_shootdown_model::platform::ModelPlatform;
+
+/// Open at the same time.
+pub(crate) const BATCHES: usize = 2;
 
 /// Fewer than there are spaces, so that batches fill up.
 const PLACES: usize = SPACES - 1;
 
-/// Fewer than a gather takes pages, so that it flushes early.
-const ROOM: usize = 3;
+/// Fewer than may come free, so that a batch is flushed for want of room.
+const ROOM: usize = 24;
 
-type Gathering<'e, A> = Gather<'e, ModelPlatform<A>, 1, Sink, [Item; ROOM]>;
+type Open<A> = Reclaim<'static, ModelPlatform<A>, 1, PLACES, Frames<'static, Sink, [Item; ROOM]>>;
+
+/// A batch, and what the kernel knows of it.
+pub(super) struct Batch<A: Arch + 'static> {
+    open: Option<Open<A>>,
+    /// By space: what is pending in it. Empty where a flush of the whole space has covered it.
+    changes: BTreeMap<usize, Changes>,
+    items: usize,
+    /// Frames of dirty pages, which are written out before they are freed.
+    dirty: Vec<u64>,
+}
+
+impl<A: Arch + 'static> Default for Batch<A> {
+    fn default() -> Self {
+        Self {
+            open: None,
+            changes: BTreeMap::new(),
+            items: 0,
+            dirty: Vec::new(),
+        }
+    }
+}
+
+impl<A: Arch + 'static> Batch<A> {
+    pub(super) fn items(&self) -> usize {
+        self.items
+    }
+
+    pub(super) fn holds(&self, space: usize) -> bool {
+        self.changes.contains_key(&space)
+    }
+}
 
 impl<M: Machine> Kernel<M> {
-    /// Memory is added behind the changes that free it: a batch that is full is flushed in between.
-    pub(super) fn reclaim(&mut self, how: How) {
-        let pending: Vec<_> = (0..SPACES)
-            .map(|space| self.pending(Half::User(space), how))
-            .collect();
-        self.rig.take_interrupts();
-        self.rig.model().take_counts();
-        let mut cost = Cost::ZERO;
-        let frames = Frames::inline::<512>(&self.sink);
-        let mut batch = Reclaim::<_, 1, PLACES, _>::holding(self.rig.engine(), frames);
-        for (process, (flushes, items)) in self.processes.iter().zip(&pending) {
-            for &flush in flushes {
-                if batch.add(&process.space, flush) == Err(AddError::Full) {
-                    cost += batch.flush().unwrap();
-                    batch.add(&process.space, flush).unwrap();
-                }
-            }
-            for &item in items {
-                batch.held().push(item).unwrap();
-            }
-        }
-        self.fill_up();
-        cost += batch.flush().unwrap();
-        drop(batch);
-        self.rig.compare(&cost);
-        for (space, (flushes, _)) in pending.iter().enumerate() {
-            if !flushes.is_empty() {
-                self.returned(Half::User(space));
-            }
-        }
-    }
-
-    pub(super) fn gather(&mut self, space: usize, pages: [u64; 5], by: [usize; 2]) {
+    /// What has changed in a space is put into a batch. Memory is added behind the changes that free it.
+    pub(super) fn defer(&mut self, space: usize, batch: usize, how: How, dirty: bool) {
         let half = Half::User(space);
-        self.flush(half, How::Tight);
-        let book = self.book(half);
-        let pages = pages.iter();
-        let known: Vec<_> = pages
-            .filter_map(|&page| Some((page, book.pages.remove(&page)?.frame)))
-            .collect();
-        if by[0] == by[1] {
-            self.gather_alone(space, &known);
+        let mut round = self.pending(half, how);
+        let items = core::mem::take(&mut round.changes.items);
+        for &flush in &round.flushes {
+            if self.add(space, batch, flush, dirty) == Err(AddError::Full) {
+                self.flush_batch(batch);
+                self.add(space, batch, flush, dirty).unwrap();
+            }
+        }
+        if round.flushes.is_empty() {
+            return;
+        }
+        let known = &mut self.batches[batch].changes;
+        known.entry(space).or_default().note(&round.changes);
+        for item in items {
+            match item {
+                Item::Frame { base, .. } if dirty => self.batches[batch].dirty.push(base.raw()),
+                _ => self.give(batch, item),
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        space: usize,
+        batch: usize,
+        flush: Flush,
+        dirty: bool,
+    ) -> Result<(), AddError<1>> {
+        let space = self.processes[space].space;
+        let open = self.opened(batch);
+        if dirty {
+            open.add_dirty(space, flush)
         } else {
-            self.gather_together(space, &known, by);
-        }
-        if !known.is_empty() {
-            self.returned(half);
+            open.add(space, flush)
         }
     }
 
-    fn gather_alone(&self, space: usize, known: &[(u64, u64)]) {
-        self.rig.take_interrupts();
-        self.rig.model().take_counts();
-        let mut gather = self.open_gather(space);
-        self.unmap_into(&mut gather, Half::User(space), known);
+    fn opened(&mut self, batch: usize) -> &mut Open<M::Arch> {
+        let frames = || Frames::inline::<ROOM>(self.sink);
+        let open = &mut self.batches[batch].open;
+        open.get_or_insert_with(|| Reclaim::holding(self.rig.engine(), frames()))
+    }
+
+    fn give(&mut self, batch: usize, item: Item) {
+        self.sink.owes(&item);
+        if let Err(StorageFull(item)) = self.opened(batch).held().push(item) {
+            self.flush_batch(batch);
+            self.opened(batch).held().push(item).unwrap();
+        }
+        self.batches[batch].items += 1;
+    }
+
+    pub(super) fn flush_batch(&mut self, batch: usize) {
+        let Some(mut open) = self.batches[batch].open.take() else {
+            return;
+        };
+        self.take_counts();
+        let cost = open.flush().unwrap();
+        self.compare(&cost);
+        self.last_cost = cost;
+        self.batches[batch].open = Some(open);
+        self.is_flushed(batch);
+        for frame in core::mem::take(&mut self.batches[batch].dirty) {
+            self.rig.model().free(frame);
+        }
+    }
+
+    /// What the batch held is flushed and has come back.
+    fn is_flushed(&mut self, batch: usize) {
+        let batch = &mut self.batches[batch];
+        batch.items = 0;
+        let changes = core::mem::take(&mut batch.changes);
+        for (space, changes) in &changes {
+            self.returned(Half::User(*space), changes);
+        }
+    }
+
+    /// Dirty pages are copied to their backing store, and nobody writes behind the copy.
+    pub(super) fn write_out(&mut self, batch: usize) {
+        let dirty = core::mem::take(&mut self.batches[batch].dirty);
+        let Some(mut open) = self.batches[batch].open.take() else {
+            return;
+        };
+        if dirty.is_empty() {
+            self.batches[batch].open = Some(open);
+            return;
+        }
+        self.take_counts();
+        if self.left != Left::FlushesBeforeIo {
+            let cost = open.flush_before_io().unwrap();
+            self.compare(&cost);
+            self.is_flushed(batch);
+        }
+        self.batches[batch].open = Some(open);
+        let copy = self.copy(&dirty);
+        self.write_everywhere();
+        assert_eq!(copy, self.copy(&dirty), "written to behind the copy");
+        dirty.iter().for_each(|&frame| self.rig.model().free(frame));
+    }
+
+    fn copy(&self, frames: &[u64]) -> Vec<u64> {
+        let frames = frames.iter();
+        frames.map(|&frame| self.rig.model().peek(frame)).collect()
+    }
+
+    /// What is pending in all spaces is put into one batch, which is flushed.
+    pub(super) fn reclaim(&mut self, how: How) {
+        for space in 0..SPACES {
+            self.defer(space, 0, how, false);
+        }
         self.fill_up();
-        self.rig.compare(&gather.finish().unwrap());
+        self.flush_batch(0);
     }
 
-    /// Two gathers are open at once, and finish on two CPUs one after the other.
-    fn gather_together(&self, space: usize, known: &[(u64, u64)], by: [usize; 2]) {
-        let me = self.me();
-        let parts = known.split_at(known.len() / 2);
-        let mut gathers = [parts.0, parts.1].map(|part| {
-            let mut gather = self.open_gather(space);
-            self.unmap_into(&mut gather, Half::User(space), part);
-            gather
-        });
-        self.fill_up();
-        self.rig.publish();
-        for (gather, cpu) in gathers.iter_mut().zip(by) {
-            self.rig.enter_kernel(cpu);
-            self.rig.platform().set_current(cpu);
-            self.rig.take_interrupts();
-            self.rig.model().take_counts();
-            self.rig.compare(&gather.finish().unwrap());
+    /// Whether a batch holds a change of the page that no flush has covered.
+    pub(super) fn is_deferred(&self, half: Half, page: u64) -> bool {
+        let Half::User(space) = half else {
+            return false;
+        };
+        let holds = |changes: &Changes| changes.pages.contains(&page);
+        let mut all = self.batches.iter();
+        all.any(|batch| batch.changes.get(&space).is_some_and(holds))
+    }
+
+    /// Before anything is stored where an entry may be pending, or is taken for flushed because it is not there.
+    pub(super) fn flush_pending(&mut self, half: Half) {
+        let Half::User(space) = half else { return };
+        if self.left == Left::PendingFlushes {
+            return;
         }
-        self.rig.platform().set_current(me);
-    }
-
-    fn open_gather(&self, space: usize) -> Gathering<'_, M::Arch> {
-        let frames = Frames::inline::<ROOM>(&self.sink);
-        Gather::new(self.rig.engine(), &self.processes[space].space, frames).unwrap()
-    }
-
-    fn unmap_into(&self, gather: &mut Gathering<'_, M::Arch>, half: Half, known: &[(u64, u64)]) {
-        for &(page, frame) in known {
-            let (va, size) = (self.layout.address(half, page), self.layout.size(page));
-            self.tables(half).unmap(self.me(), va);
-            let (va, frame) = (VirtAddr::new(va), PhysAddr::new(frame));
-            let gathered = match page % 2 {
-                0 => gather.unmap(va, size, Some(frame)),
-                _ => gather.unmap_dirty(va, size, frame),
+        self.take_counts();
+        let engine = self.rig.engine();
+        let cost = engine.flush_pending(self.processes[space].space).unwrap();
+        self.compare(&cost);
+        for batch in 0..BATCHES {
+            let Some(changes) = self.batches[batch].changes.get_mut(&space) else {
+                continue;
             };
-            gathered.unwrap();
+            let covered = core::mem::take(changes);
+            assert!(covered.is_empty() || cost.store_barriers > 0, "{covered:?}");
+            self.returned(half, &covered);
         }
     }
 
-    /// CPUs go on using what they run while it is pending.
-    fn fill_up(&self) {
+    /// Everybody goes on using what there is while it is pending.
+    pub(super) fn fill_up(&self) {
         for cpu in 0..CPUS {
             let Does::Runs(space) = self.cpus[cpu] else {
                 continue;
@@ -128,6 +211,13 @@ impl<M: Machine> Kernel<M> {
             for page in 0..self.layout.pages() {
                 let va = self.layout.address(Half::User(space), page);
                 let _ = self.rig.cpu(cpu).read(va);
+            }
+        }
+        for (context, served) in self.served.iter().enumerate() {
+            let Some(served) = served else { continue };
+            for page in 0..self.layout.pages() {
+                let va = self.layout.address(Half::User(served.space), page);
+                let _ = self.devices.read(context, va);
             }
         }
     }

@@ -6,14 +6,24 @@
     reason = "each test binary uses a part of it"
 )]
 
+mod accesses;
+mod amount;
 mod batches;
+mod book;
+mod devices;
+mod edits;
+mod flushes;
+mod gathers;
 mod kernel;
+mod lives;
 mod op;
 mod pages;
 mod sink;
 
-pub(crate) use kernel::{CPUS, Does, Kernel, SPACES};
-pub(crate) use op::{How, Op, accesses, changes, how, moves};
+pub(crate) use amount::{config, noticing, sequences};
+pub(crate) use devices::{Attached, Devices, Needing, NoDevices};
+pub(crate) use kernel::{CPUS, Does, Kernel, Left, SPACES};
+pub(crate) use op::{How, Op, how, mix};
 pub(crate) use pages::{Half, Layout};
 pub(crate) use sink::Sink;
 
@@ -25,11 +35,12 @@ use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::memory::Tables;
+use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::ModelPlatform;
 
-/// A process: its space, its table.
-pub(crate) struct Process<A: Arch> {
-    pub(crate) space: AddressSpace<A, 1>,
+/// A process: its space, which lives as long as the test, as batches ask for that are open for as long as the kernel goes on; its table.
+pub(crate) struct Process<A: Arch + 'static> {
+    pub(crate) space: &'static AddressSpace<A, 1>,
     pub(crate) tables: Tables,
 }
 
@@ -45,7 +56,7 @@ pub(crate) trait Machine: Sized {
 
     fn platform(&self) -> &ModelPlatform<Self::Arch>;
 
-    fn engine(&self) -> &Shootdown<ModelPlatform<Self::Arch>, 1>;
+    fn engine(&self) -> &'static Shootdown<ModelPlatform<Self::Arch>, 1>;
 
     fn kernel_tables(&self) -> &Tables;
 
@@ -87,8 +98,8 @@ pub(crate) trait Machine: Sized {
     /// Time passes, so that what was asked for before is not counted with what comes.
     fn take_interrupts(&self) {}
 
-    /// The library's figures are the machine's since [`Model::take_counts`]. Those who were asked count for themselves.
-    fn compare(&self, cost: &Cost);
+    /// The library's figures are the machine's, as far as they are of CPUs. Those who were asked count for themselves.
+    fn compare(&self, cost: &Cost, counts: &Counts);
 
     /// A CPU of a crowd has read the page that is about to be unmapped.
     fn crowded(kernel: &mut Kernel<Self>, cpu: usize, page: u64) {

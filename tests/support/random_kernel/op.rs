@@ -1,9 +1,13 @@
 //! What a random kernel does, and how it is drawn.
 
+use super::batches::BATCHES;
 use super::kernel::{CPUS, SPACES};
 use super::pages::Half;
 use core::fmt::Debug;
 use proptest::prelude::*;
+
+/// At most so many contexts of devices are used.
+pub(crate) const CONTEXTS: usize = 4;
 
 /// What the kernel does next.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,11 @@ pub(crate) enum Op<O> {
         page: u64,
         writable: bool,
     },
+    /// Rights are widened, and everybody is told at once.
+    Upgrade {
+        space: usize,
+        page: u64,
+    },
     UnmapTable {
         half: Half,
         table: u64,
@@ -61,6 +70,20 @@ pub(crate) enum Op<O> {
         space: usize,
         pages: [u64; 2],
         by: [usize; 2],
+    },
+    /// What has changed in a space goes into a batch that stays open; as dirty pages, which have to be written out.
+    Defer {
+        space: usize,
+        batch: usize,
+        how: How,
+        dirty: bool,
+    },
+    FlushBatch {
+        batch: usize,
+    },
+    /// The dirty pages of a batch are written out.
+    WriteOut {
+        batch: usize,
     },
     /// What is pending in all spaces is flushed in one batch.
     Reclaim {
@@ -80,6 +103,27 @@ pub(crate) enum Op<O> {
     },
     Touch {
         cpu: usize,
+    },
+    /// A context of a device serves this space from here on.
+    Attach {
+        context: usize,
+        space: usize,
+    },
+    Detach {
+        context: usize,
+    },
+    Device {
+        context: usize,
+        page: u64,
+        write: bool,
+    },
+    DeviceTouch {
+        context: usize,
+    },
+    /// A device writes, and the kernel does what it takes for that.
+    DeviceFault {
+        context: usize,
+        page: u64,
     },
     Retire {
         space: usize,
@@ -118,7 +162,7 @@ pub(crate) fn how() -> impl Strategy<Value = How> {
 }
 
 /// What moves CPUs between spaces.
-pub(crate) fn moves<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+fn moves<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
     let (cpu, space) = (0..CPUS, 0..SPACES);
     prop_oneof![
         1 => cpu.clone().prop_map(|cpu| Op::Move { cpu }),
@@ -134,7 +178,7 @@ pub(crate) fn moves<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>>
 }
 
 /// What changes tables, and flushes.
-pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
     let (space, page) = (0..SPACES, 0..pages);
     prop_oneof![
         5 => (half(), page.clone(), any::<bool>())
@@ -142,6 +186,7 @@ pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O
         3 => (half(), page.clone()).prop_map(|(half, page)| Op::Unmap { half, page }),
         3 => (half(), page.clone(), any::<bool>())
             .prop_map(|(half, page, writable)| Op::Protect { half, page, writable }),
+        1 => (space.clone(), page.clone()).prop_map(|(space, page)| Op::Upgrade { space, page }),
         1 => (half(), 0..2_u64).prop_map(|(half, table)| Op::UnmapTable { half, table }),
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
         2 => (space, [page.clone(), page], [0..CPUS, 0..CPUS])
@@ -152,8 +197,50 @@ pub(crate) fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O
     ]
 }
 
+/// What defers flushes, and what ends that.
+fn deferrals<O: Copy + Debug>() -> impl Strategy<Value = Op<O>> {
+    let batch = 0..BATCHES;
+    prop_oneof![
+        4 => (0..SPACES, batch.clone(), how(), any::<bool>())
+            .prop_map(|(space, batch, how, dirty)| Op::Defer { space, batch, how, dirty }),
+        1 => batch.clone().prop_map(|batch| Op::FlushBatch { batch }),
+        1 => batch.prop_map(|batch| Op::WriteOut { batch }),
+    ]
+}
+
+/// What devices do, and who they do it for.
+fn of_devices<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+    let (context, page) = (0..CONTEXTS, 0..pages);
+    prop_oneof![
+        4 => (context.clone(), 0..SPACES)
+            .prop_map(|(context, space)| Op::Attach { context, space }),
+        1 => context.clone().prop_map(|context| Op::Detach { context }),
+        6 => (context.clone(), page.clone(), any::<bool>())
+            .prop_map(|(context, page, write)| Op::Device { context, page, write }),
+        6 => context.clone().prop_map(|context| Op::DeviceTouch { context }),
+        2 => (context, page).prop_map(|(context, page)| Op::DeviceFault { context, page }),
+    ]
+}
+
+/// One operation, where the kernel has pages `0..pages`, some operations of its own, and perhaps devices.
+pub(crate) fn mix<O: Copy + Debug>(
+    pages: u64,
+    (weight, own): (u32, impl Strategy<Value = O>),
+    devices: bool,
+) -> impl Strategy<Value = Op<O>> {
+    let device_weight = if devices { 16 } else { 1 };
+    prop_oneof![
+        18 => moves(pages),
+        20 => changes(pages),
+        11 => accesses(pages),
+        6 => deferrals(),
+        weight => own.prop_map(Op::Own),
+        device_weight => of_devices(pages),
+    ]
+}
+
 /// What fills caches.
-pub(crate) fn accesses<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+fn accesses<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
     let cpu = 0..CPUS;
     prop_oneof![
         5 => (cpu.clone(), half(), 0..pages, any::<bool>())

@@ -53,9 +53,16 @@ impl Layout {
         }
     }
 
-    /// The last byte of a page.
-    pub(crate) fn last_byte(self, half: Half, page: u64) -> u64 {
-        self.address(half, page) + (self.size(page).bytes() - 1)
+    /// The first and the last byte of a page.
+    pub(crate) fn span(self, half: Half, page: u64) -> (u64, u64) {
+        let first = self.address(half, page);
+        (first, first + (self.size(page).bytes() - 1))
+    }
+
+    /// The first and the last byte that a table of small pages translates.
+    pub(crate) fn table_span(self, half: Half, table: u64) -> (u64, u64) {
+        let first = self.address(half, table * 8);
+        (first, first + 0x1f_ffff)
     }
 
     pub(crate) fn mapping(self, page: u64, frame: u64, rights: Rights) -> Mapping {
@@ -79,7 +86,7 @@ impl Layout {
     ) -> Option<PageRange> {
         let (first, last) = (pages.first()?, pages.last()?);
         let start = VirtAddr::new(self.address(half, *first));
-        let end = VirtAddr::new(self.last_byte(half, *last));
+        let end = VirtAddr::new(self.span(half, *last).1);
         PageRange::inclusive(start, end, stride).ok()
     }
 

@@ -1,0 +1,150 @@
+//! How CPUs and devices use what the kernel has mapped, and how that must go.
+
+use super::Machine;
+use super::kernel::{CPUS, Does, Kernel};
+use super::pages::Half;
+use tlb_shootdown::platform::Platform as _;
+
+impl<M: Machine> Kernel<M> {
+    /// The CPU reads everything there is, so that there is something to be stale.
+    pub(super) fn touch(&mut self, cpu: usize) {
+        self.touch_half(cpu, Half::Kernel);
+        if let Does::Runs(space) = self.cpus[cpu] {
+            self.touch_half(cpu, Half::User(space));
+        }
+    }
+
+    pub(crate) fn touch_half(&mut self, cpu: usize, half: Half) {
+        for page in 0..self.layout.pages() {
+            self.access(cpu, half, page, false);
+        }
+    }
+
+    /// Everybody tries to write to every page of what it runs or serves.
+    pub(super) fn write_everywhere(&mut self) {
+        for page in 0..self.layout.pages() {
+            for cpu in 0..CPUS {
+                if let Does::Runs(space) = self.cpus[cpu] {
+                    self.access(cpu, Half::User(space), page, true);
+                }
+            }
+            for context in 0..self.served.len() {
+                self.device_access(context, page, true);
+            }
+        }
+    }
+
+    /// The address of a page, and a word that nobody has written yet.
+    pub(crate) fn place(&mut self, half: Half, page: u64) -> (u64, u64) {
+        self.stamp += 1;
+        (self.layout.address(half, page), self.stamp)
+    }
+
+    /// An access must go as the table says, wherever no change is pending.
+    pub(crate) fn access(&mut self, cpu: usize, half: Half, page: u64, write: bool) {
+        let port = self.rig.cpu(cpu);
+        match half {
+            Half::User(space) if self.cpus[cpu] != Does::Runs(space) => return,
+            Half::User(_) => {}
+            Half::Kernel => self.rig.enter_kernel(cpu),
+        }
+        let (va, stamp) = self.place(half, page);
+        let attempt = |stamp| {
+            if write {
+                port.write(va, stamp).is_ok()
+            } else {
+                port.read(va).is_ok()
+            }
+        };
+        let mut done = attempt(stamp);
+        if !done && self.repairs && self.book(half).allows(page, write) {
+            self.repair(cpu, half, page);
+            done = attempt(stamp);
+        }
+        self.check(half, page, write, done);
+        self.check_written(half, page, write && done);
+    }
+
+    fn repair(&self, cpu: usize, half: Half, page: u64) {
+        let Half::User(space) = half else { return };
+        let me = self.me();
+        self.rig.enter_kernel(cpu);
+        self.rig.platform().set_current(cpu);
+        let (at, size) = (self.at(half, page), self.layout.size(page));
+        let space = self.processes[space].space;
+        let repaired = self.rig.engine().fix_spurious_fault(space, at, size);
+        repaired.unwrap();
+        self.rig.platform().set_current(me);
+    }
+
+    pub(crate) fn check(&mut self, half: Half, page: u64, write: bool, done: bool) {
+        let is_deferred = self.is_deferred(half, page);
+        let book = self.book(half);
+        if !book.is_open(page) && !is_deferred {
+            let allowed = book.allows(page, write);
+            assert_eq!(done, allowed, "{half:?}, page {page}");
+        }
+    }
+
+    /// What was written is where the page is.
+    fn check_written(&mut self, half: Half, page: u64, written: bool) {
+        let frame = self.book(half).pages.get(&page).map(|page| page.frame);
+        if let (true, Some(frame)) = (written, frame) {
+            assert_eq!(self.rig.model().peek(frame), self.stamp);
+        }
+    }
+
+    /// As by a CPU; but nobody repairs what a device faults on, and a context that serves nobody reaches nothing.
+    pub(super) fn device_access(&mut self, context: usize, page: u64, write: bool) {
+        let Some(served) = self.served.get(context) else {
+            return;
+        };
+        let serves = served.as_ref().map(|served| served.space);
+        let half = Half::User(serves.unwrap_or(0));
+        let (va, stamp) = self.place(half, page);
+        let done = if write {
+            self.devices.write(context, va, stamp)
+        } else {
+            self.devices.read(context, va)
+        };
+        if serves.is_none() {
+            return assert!(!done, "context {context} serves nobody");
+        }
+        self.check_device(half, page, write, done);
+        self.check_written(half, page, write && done);
+    }
+
+    /// Devices that are told at once have forgotten what is in a batch.
+    fn check_device(&mut self, half: Half, page: u64, write: bool, done: bool) {
+        if !self.devices.are_told_at_once() {
+            return self.check(half, page, write, done);
+        }
+        let book = self.book(half);
+        if !book.is_open(page) {
+            let allowed = book.allows(page, write);
+            assert_eq!(done, allowed, "{half:?}, page {page}, of a device");
+        }
+    }
+
+    pub(super) fn device_touch(&mut self, context: usize) {
+        for page in 0..self.layout.pages() {
+            self.device_access(context, page, false);
+        }
+    }
+
+    /// A device faults, the kernel sees to it, and the device tries again.
+    pub(super) fn device_fault(&mut self, context: usize, page: u64) {
+        self.device_access(context, page, true);
+        let Some(Some(served)) = self.served.get(context) else {
+            return;
+        };
+        let space = served.space;
+        let half = Half::User(space);
+        match self.book(half).pages.get(&page) {
+            None => self.map(half, page, true),
+            Some(known) if !known.writable => self.upgrade(space, page),
+            Some(_) => {}
+        }
+        self.device_access(context, page, true);
+    }
+}
