@@ -14,7 +14,8 @@
 //! [`Mode::Legacy`] is for units without scalable mode, and for kernels that translate devices by tables in the unit's own format. An address
 //! space is a domain there, its contexts have no PASID, and queue entries take 128 bits; all else is the same. With
 //! [`Features::caching_mode`](features::Features::caching_mode) the unit may keep that a page was *not* mapped: then the kernel flushes
-//! pages of such a table when it maps them, too.
+//! pages of such a table when it maps them, too. It does the same, in either mode, with
+//! [`Features::write_buffer`](features::Features::write_buffer): the new entry waits in that buffer, which each flush empties (6.8).
 //!
 //! A fence is the position behind a wait descriptor, and reached when a wait there or later has written its status. The head of the
 //! queue says only what was fetched.

@@ -16,6 +16,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         self.state.buffer_flush = Some(ring.written());
         self.hw.barriers.publish_tables();
+        self.cost.store_barriers += 1;
         self.command(Global::WRITE_BUFFER_FLUSH);
     }
 
