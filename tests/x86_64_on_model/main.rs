@@ -1,10 +1,13 @@
 //! x86-64 on the model: engine, mailboxes, generations and INVLPGB, judged by the oracle.
 
+mod amd;
 mod faulty;
 mod own;
 mod properties;
 #[path = "../support/random_kernel/mod.rs"]
 mod random_kernel;
 mod rig;
+mod sharing;
 mod spaces;
 mod upgrade;
+mod vtd;

@@ -12,14 +12,14 @@ use tlb_shootdown_model::cpu::x86_64::CpuFeatures;
 
 /// The machine that a run is on.
 #[derive(Clone, Copy, Debug)]
-struct Setting {
-    parts: Parts,
-    repairs: bool,
+pub(crate) struct Setting {
+    pub(crate) parts: Parts,
+    pub(crate) repairs: bool,
 }
 
 /// Which CPUs a run is on.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     /// Without PCIDs.
     Untagged,
     /// Without INVPCID.
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-fn setting(
+pub(crate) fn setting(
     kinds: &'static [Kind],
     kpti: impl Strategy<Value = bool>,
 ) -> impl Strategy<Value = Setting> {
@@ -73,7 +73,7 @@ fn run(setting: Setting, ops: &[Op<Own>]) {
     Kernel::new(Rig::new(setting.parts), setting.repairs).run(ops);
 }
 
-const ALL: &[Kind] = &[
+pub(crate) const ALL: &[Kind] = &[
     Kind::Untagged,
     Kind::NoInvpcid,
     Kind::Plain,

@@ -1,7 +1,7 @@
 //! How CPUs and devices use what the kernel has mapped, and how that must go.
 
 use super::Machine;
-use super::kernel::{CPUS, Does, Kernel};
+use super::kernel::{CPUS, Does, Kernel, SPACES};
 use super::pages::Half;
 use tlb_shootdown::platform::Platform as _;
 
@@ -22,13 +22,21 @@ impl<M: Machine> Kernel<M> {
 
     /// Everybody tries to write to every page of what it runs or serves.
     pub(super) fn write_everywhere(&mut self) {
-        for page in 0..self.layout.pages() {
-            for cpu in 0..CPUS {
-                if let Does::Runs(space) = self.cpus[cpu] {
-                    self.access(cpu, Half::User(space), page, true);
-                }
+        for space in 0..SPACES {
+            for page in 0..self.layout.pages() {
+                self.write_to(space, page);
             }
-            for context in 0..self.served.len() {
+        }
+    }
+
+    /// Everybody who runs or serves the space tries to write to a page of it.
+    pub(super) fn write_to(&mut self, space: usize, page: u64) {
+        for cpu in 0..CPUS {
+            self.access(cpu, Half::User(space), page, true);
+        }
+        for context in 0..self.served.len() {
+            let serves = self.served[context].as_ref();
+            if serves.is_some_and(|served| served.space == space) {
                 self.device_access(context, page, true);
             }
         }

@@ -55,6 +55,22 @@ impl<A: Arch + 'static> Batch<A> {
 }
 
 impl<M: Machine> Kernel<M> {
+    /// Reclaim takes a page, which was written to if it is dirty. It goes into a batch with whatever else has changed in the space.
+    pub(super) fn take_page(
+        &mut self,
+        space: usize,
+        page: u64,
+        batch: usize,
+        how: How,
+        dirty: bool,
+    ) {
+        if dirty {
+            self.write_to(space, page);
+        }
+        self.unmap(Half::User(space), page);
+        self.defer(space, batch, how, dirty);
+    }
+
     /// What has changed in a space is put into a batch. Memory is added behind the changes that free it.
     pub(super) fn defer(&mut self, space: usize, batch: usize, how: How, dirty: bool) {
         let half = Half::User(space);

@@ -41,6 +41,11 @@ pub(crate) trait Devices<M: Machine> {
         false
     }
 
+    /// Whether they may go on missing a page that was mapped until that is flushed.
+    fn miss_new_pages(&self) -> bool {
+        false
+    }
+
     /// The library's figures are the machine's.
     fn compare(&self, cost: &Cost, counts: &Counts) {
         let said = [

@@ -33,6 +33,9 @@ impl<M: Machine> Kernel<M> {
         self.book(half).pages.insert(page, Page { frame, writable });
         // From not present to present: nothing to flush, only to be made visible.
         self.rig.publish();
+        if self.devices.miss_new_pages() {
+            self.start_and(half, self.whole(half, page), &[], |_| ());
+        }
     }
 
     fn mapping(&self, half: Half, page: u64, frame: u64, writable: bool) -> Mapping {

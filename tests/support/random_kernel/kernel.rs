@@ -129,12 +129,16 @@ impl<M: Machine> Kernel<M> {
             Op::FlushTwice { space, pages, by } => self.flush_twice(space, pages, by),
             Op::Defer {
                 space,
+                page,
                 batch,
                 how,
                 dirty,
-            } => self.defer(space, batch, how, dirty),
+            } => self.take_page(space, page, batch, how, dirty),
             Op::FlushBatch { batch } => self.flush_batch(batch),
-            Op::WriteOut { batch } => self.write_out(batch),
+            Op::WriteOut { space, page, batch } => {
+                self.take_page(space, page, batch, How::Tight, true);
+                self.write_out(batch);
+            }
             Op::Reclaim { how } => self.reclaim(how),
             Op::Gather { space, pages, by } => self.gather(space, pages, by),
             Op::Access {

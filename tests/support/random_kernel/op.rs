@@ -71,9 +71,11 @@ pub(crate) enum Op<O> {
         pages: [u64; 2],
         by: [usize; 2],
     },
-    /// What has changed in a space goes into a batch that stays open; as dirty pages, which have to be written out.
+    /// A page is taken from a space, and goes with what else has changed there into a batch that stays open; as dirty pages, which have
+    /// to be written out.
     Defer {
         space: usize,
+        page: u64,
         batch: usize,
         how: How,
         dirty: bool,
@@ -81,8 +83,10 @@ pub(crate) enum Op<O> {
     FlushBatch {
         batch: usize,
     },
-    /// The dirty pages of a batch are written out.
+    /// A dirty page is taken from a space into a batch, and the batch's dirty pages are written out.
     WriteOut {
+        space: usize,
+        page: u64,
         batch: usize,
     },
     /// What is pending in all spaces is flushed in one batch.
@@ -198,13 +202,15 @@ fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
 }
 
 /// What defers flushes, and what ends that.
-fn deferrals<O: Copy + Debug>() -> impl Strategy<Value = Op<O>> {
-    let batch = 0..BATCHES;
+fn deferrals<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
+    let (space, page, batch) = (0..SPACES, 0..pages, 0..BATCHES);
     prop_oneof![
-        4 => (0..SPACES, batch.clone(), how(), any::<bool>())
-            .prop_map(|(space, batch, how, dirty)| Op::Defer { space, batch, how, dirty }),
+        6 => ((space.clone(), page.clone()), batch.clone(), how(), any::<bool>()).prop_map(
+            |((space, page), batch, how, dirty)| Op::Defer { space, page, batch, how, dirty }
+        ),
         1 => batch.clone().prop_map(|batch| Op::FlushBatch { batch }),
-        1 => batch.prop_map(|batch| Op::WriteOut { batch }),
+        2 => (space, page, batch)
+            .prop_map(|(space, page, batch)| Op::WriteOut { space, page, batch }),
     ]
 }
 
@@ -233,7 +239,7 @@ pub(crate) fn mix<O: Copy + Debug>(
         18 => moves(pages),
         20 => changes(pages),
         11 => accesses(pages),
-        6 => deferrals(),
+        8 => deferrals(pages),
         weight => own.prop_map(Op::Own),
         device_weight => of_devices(pages),
     ]
