@@ -48,12 +48,14 @@ fn promise_10_a_process_ends_with_its_device_at_work() {
         let pid = linked.rig.pid(&shared.process).unwrap();
         linked.rig.model.set_process(pid, None);
         let root = shared.process.tables.root();
-        let sink = Sink(linked.rig.model.clone());
+        let sink = Sink::new(&linked.rig.model);
         let mut frames = Frames::inline::<2>(&sink);
         let (base, size) = (PhysAddr::new(frame), PageSize::KIB_4);
-        frames.push(Item::Frame { base, size }).unwrap();
-        let base = PhysAddr::new(root);
-        frames.push(Item::Table { base }).unwrap();
+        let table = PhysAddr::new(root);
+        for item in [Item::Frame { base, size }, Item::Table { base: table }] {
+            sink.owes(&item);
+            frames.push(item).unwrap();
+        }
         let ended = linked.rig.engine.retire(&shared.process.space).unwrap();
         let mut ended = ended.holding(frames);
         let mut accesses = 0;
@@ -64,8 +66,8 @@ fn promise_10_a_process_ends_with_its_device_at_work() {
         assert!(accesses > 0, "it was at work");
         linked.rig.model.returned(root, 0, u64::MAX);
         assert_eq!(shared.device.read(BASE), TERMINATED, "{options:?}");
-        assert_eq!(linked.port.held(), 0);
-        assert!(!linked.port.holds_element(3));
+        assert_eq!(linked.link.port.held(), 0);
+        assert!(!linked.link.port.holds_element(3));
         linked.assert_clean();
     }
 }
@@ -83,7 +85,11 @@ fn promise_07_a_pasid_changes_hands_clean() {
             engine
                 .detach(&shared.process.space, shared.attachment)
                 .unwrap();
-            linked.driver.detach(shared.key, &mut patience()).unwrap();
+            linked
+                .link
+                .driver
+                .detach(shared.key, &mut patience())
+                .unwrap();
             linked.rig.switch_to_kernel(0);
             let pid = linked.rig.pid(&shared.process).unwrap();
             linked.rig.model.set_process(pid, None);
@@ -110,6 +116,7 @@ fn promise_04_a_device_that_never_ends_keeps_what_it_uses() {
         linked.rig.platform.set_turn(1_000_000);
         engine.detach(space, shared.attachment).unwrap_err();
         linked
+            .link
             .driver
             .detach(shared.key, &mut patience())
             .unwrap_err();
@@ -117,7 +124,11 @@ fn promise_04_a_device_that_never_ends_keeps_what_it_uses() {
         assert_eq!(linked.reserve(3, 6).unwrap_err(), AttachError::InUse);
         linked.assert_clean();
         shared.device.set_stuck(false);
-        linked.driver.detach(shared.key, &mut patience()).unwrap();
+        linked
+            .link
+            .driver
+            .detach(shared.key, &mut patience())
+            .unwrap();
         assert_eq!(shared.device.read(BASE), TERMINATED);
         linked.reserve(3, 6).unwrap();
         linked.assert_clean();
@@ -131,9 +142,9 @@ fn promise_10_an_element_emptied_too_early_is_noticed() {
         let linked = linked(kind);
         let (shared, _) = used(&linked, 3);
         // Element 3 begins at 384 bytes; software_state is its last word.
-        let state = linked.driver.spa().raw() + 3 * 128 + 120;
+        let state = linked.link.driver.spa().raw() + 3 * 128 + 120;
         linked.rig.model.poke(state, 0);
-        linked.port.clear_element(3);
+        linked.link.port.clear_element(3);
         assert_eq!(shared.device.read(BASE), Err(DeviceFault::Down));
         let checkstop = Violation::Checkstop { iommu: 0 };
         assert_eq!(linked.rig.model.violations(), [checkstop]);

@@ -21,12 +21,17 @@ const ELEMENTS: u64 = 16;
 
 type Driver = Link<LinkPort, ModelBarriers, IrqTicketLock<Platform>, ModelHost>;
 
-/// The library on such a machine.
-pub(crate) struct Linked {
-    pub(crate) rig: Rig,
+/// A link that the library drives.
+pub(crate) struct Behind {
     pub(crate) port: LinkPort,
     pub(crate) driver: &'static Driver,
-    host: ModelHost,
+    pub(crate) host: ModelHost,
+}
+
+/// The library on a machine with one.
+pub(crate) struct Linked {
+    pub(crate) rig: Rig,
+    pub(crate) link: Behind,
 }
 
 /// A process that a device acts for.
@@ -53,9 +58,8 @@ pub(crate) fn kinds() -> [(CpuFeatures, LinkOptions); 5] {
     ]
 }
 
-impl Linked {
-    pub(crate) fn new(features: CpuFeatures, options: LinkOptions, temper: Temper) -> Self {
-        let rig = Rig::new(Parts::new(features, temper));
+impl Behind {
+    pub(crate) fn new(rig: &Rig, options: LinkOptions) -> Self {
         let port = rig.model.add_link(options);
         let host = ModelHost::new(port.clone());
         let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
@@ -73,11 +77,39 @@ impl Linked {
         let driver = Link::new(mode, barriers, lock, area, host.clone(), config).unwrap();
         port.set_process_area(driver.spa().raw(), ELEMENTS * 128);
         Self {
-            rig,
             port,
             driver: Box::leak(Box::new(driver)),
             host,
         }
+    }
+
+    pub(crate) fn reserve(
+        &self,
+        function: u16,
+        pasid: u32,
+        pid: u32,
+    ) -> Result<AttachKey, ocxl::AttachError> {
+        let context = Context {
+            pasid: Pasid::new(pasid).unwrap(),
+            function: FunctionId(function),
+            thread: 0,
+            amr: 0,
+        };
+        let process = ocxl::Process {
+            pid: Pid::new(pid).unwrap(),
+            lpid: 0,
+            wide: true,
+            tag_checks: false,
+        };
+        self.driver.reserve(&[context], &process)
+    }
+}
+
+impl Linked {
+    pub(crate) fn new(features: CpuFeatures, options: LinkOptions, temper: Temper) -> Self {
+        let rig = Rig::new(Parts::new(features, temper));
+        let link = Behind::new(&rig, options);
+        Self { rig, link }
     }
 
     /// The registers of a second link, and what a kernel does for it. Nothing drives it yet.
@@ -94,10 +126,11 @@ impl Linked {
         let pid = self.rig.pid(&process).unwrap();
         let key = self.reserve(pasid, pid).unwrap();
         let engine = &self.rig.engine;
-        let attachment = engine.attach(&process.space, self.driver, key).unwrap();
-        self.driver.install(key).unwrap();
+        let driver = self.link.driver;
+        let attachment = engine.attach(process.space, driver, key).unwrap();
+        driver.install(key).unwrap();
         Shared {
-            device: self.host.start(FUNCTION, pasid),
+            device: self.link.host.start(FUNCTION, pasid),
             process,
             key,
             attachment,
@@ -105,19 +138,7 @@ impl Linked {
     }
 
     pub(crate) fn reserve(&self, pasid: u32, pid: u32) -> Result<AttachKey, ocxl::AttachError> {
-        let context = Context {
-            pasid: Pasid::new(pasid).unwrap(),
-            function: FunctionId(FUNCTION),
-            thread: 0,
-            amr: 0,
-        };
-        let process = ocxl::Process {
-            pid: Pid::new(pid).unwrap(),
-            lpid: 0,
-            wide: true,
-            tag_checks: false,
-        };
-        self.driver.reserve(&[context], &process)
+        self.link.reserve(FUNCTION, pasid, pid)
     }
 
     /// Maps a page of this size, visibly, and says which frame it is.

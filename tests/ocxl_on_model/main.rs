@@ -1,6 +1,7 @@
 //! The OpenCAPI driver on the adversarial machine, through the engine: a link that is told or that snoops, POWER9 and POWER10, judged by
 //! an oracle that reports every stale entry that is used or held after its flush has returned.
 
+mod accelerators;
 mod ending;
 #[path = "../powerpc_on_model/faulty.rs"]
 #[allow(dead_code, reason = "the machine's CPUs are without defect here")]

@@ -140,19 +140,22 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// A device faults, the kernel sees to it, and the device tries again.
+    /// A device faults, and the kernel sees to it: a page that is read is mapped read-only, and becomes writable when it is written to.
     pub(super) fn device_fault(&mut self, context: usize, page: u64) {
-        self.device_access(context, page, true);
         let Some(Some(served)) = self.served.get(context) else {
             return;
         };
         let space = served.space;
         let half = Half::User(space);
-        match self.book(half).pages.get(&page) {
-            None => self.map(half, page, true),
-            Some(known) if !known.writable => self.upgrade(space, page),
-            Some(_) => {}
+        self.device_access(context, page, false);
+        if !self.book(half).pages.contains_key(&page) {
+            self.map(half, page, false);
+            self.device_access(context, page, false);
         }
         self.device_access(context, page, true);
+        if !self.book(half).allows(page, true) {
+            self.upgrade(space, page);
+            self.device_access(context, page, true);
+        }
     }
 }

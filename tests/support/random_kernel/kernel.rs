@@ -134,6 +134,18 @@ impl<M: Machine> Kernel<M> {
                 how,
                 dirty,
             } => self.take_page(space, page, batch, how, dirty),
+            Op::TakeAndReturn {
+                space,
+                page,
+                batch,
+                maps,
+            } => {
+                self.take_page(space, page, batch, How::Tight, false);
+                match maps {
+                    true => self.map(Half::User(space), page, true),
+                    false => self.unmap_or_rely(Half::User(space), page),
+                }
+            }
             Op::FlushBatch { batch } => self.flush_batch(batch),
             Op::WriteOut { space, page, batch } => {
                 self.take_page(space, page, batch, How::Tight, true);

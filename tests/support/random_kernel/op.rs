@@ -80,6 +80,13 @@ pub(crate) enum Op<O> {
         how: How,
         dirty: bool,
     },
+    /// Reclaim takes a page, and it is mapped anew, or found gone by somebody who unmaps it, before the batch is flushed.
+    TakeAndReturn {
+        space: usize,
+        page: u64,
+        batch: usize,
+        maps: bool,
+    },
     FlushBatch {
         batch: usize,
     },
@@ -124,7 +131,7 @@ pub(crate) enum Op<O> {
     DeviceTouch {
         context: usize,
     },
-    /// A device writes, and the kernel does what it takes for that.
+    /// A device reads and writes a page, and the kernel does what it takes for that.
     DeviceFault {
         context: usize,
         page: u64,
@@ -209,8 +216,11 @@ fn deferrals<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
             |((space, page), batch, how, dirty)| Op::Defer { space, page, batch, how, dirty }
         ),
         1 => batch.clone().prop_map(|batch| Op::FlushBatch { batch }),
-        2 => (space, page, batch)
+        2 => (space.clone(), page.clone(), batch.clone())
             .prop_map(|(space, page, batch)| Op::WriteOut { space, page, batch }),
+        2 => (space, page, batch, any::<bool>()).prop_map(
+            |(space, page, batch, maps)| Op::TakeAndReturn { space, page, batch, maps }
+        ),
     ]
 }
 
@@ -224,7 +234,7 @@ fn of_devices<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
         6 => (context.clone(), page.clone(), any::<bool>())
             .prop_map(|(context, page, write)| Op::Device { context, page, write }),
         6 => context.clone().prop_map(|context| Op::DeviceTouch { context }),
-        2 => (context, page).prop_map(|(context, page)| Op::DeviceFault { context, page }),
+        4 => (context, page).prop_map(|(context, page)| Op::DeviceFault { context, page }),
     ]
 }
 
@@ -239,7 +249,7 @@ pub(crate) fn mix<O: Copy + Debug>(
         18 => moves(pages),
         20 => changes(pages),
         11 => accesses(pages),
-        8 => deferrals(pages),
+        10 => deferrals(pages),
         weight => own.prop_map(Op::Own),
         device_weight => of_devices(pages),
     ]

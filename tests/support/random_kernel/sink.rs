@@ -31,7 +31,7 @@ impl Sink {
     }
 
     /// The item is about to be pushed.
-    pub(super) fn owes(&self, item: &Item) {
+    pub(crate) fn owes(&self, item: &Item) {
         let is_new = self.owed.lock().unwrap().insert(base(item));
         assert!(is_new, "{item:?} is owed already");
     }
