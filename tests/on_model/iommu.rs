@@ -1,12 +1,13 @@
 //! The library's SMMUv3 on the model, with devices that share processes' tables.
 
+use crate::random_kernel::Attached;
 use crate::rig::{Platform, Process, Rig};
 use crate::translation::translation;
 use tlb_shootdown::iommu::smmuv3::{
-    Completion, Config, Context, Memory, Smmu, StreamId, StreamSetup, SubstreamId,
+    AsidSource, Completion, Config, Context, Memory, Smmu, StreamId, StreamSetup, SubstreamId,
+    TranslationConfig,
 };
 use tlb_shootdown::lock::IrqTicketLock;
-use tlb_shootdown::notifier::Attachment;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::secondary::AttachKey;
 use tlb_shootdown_model::platform::ModelBarriers;
@@ -19,13 +20,6 @@ pub(crate) struct Iommu {
     pub(crate) driver: &'static Driver,
     pub(crate) port: SmmuPort,
     platform: &'static Platform,
-}
-
-/// A process attached to a context of a device.
-#[derive(Debug)]
-pub(crate) struct Attached {
-    pub(crate) key: AttachKey,
-    pub(crate) attachment: Attachment,
 }
 
 /// log2 of the substreams of each device.
@@ -54,6 +48,7 @@ impl Iommu {
         };
         let config = Config {
             completion,
+            broadcast: options.btm,
             ..Config::new()
         };
         let barriers = ModelBarriers::new(model.clone());
@@ -91,13 +86,24 @@ impl Iommu {
         stream: u32,
         substream: Option<u32>,
     ) -> Attached {
-        let context = Context {
-            stream: StreamId(stream),
-            substream: substream.map(|raw| SubstreamId::new(raw).unwrap()),
+        let context = context(stream, substream);
+        self.attach_with(rig, process, context, AsidSource::Private)
+    }
+
+    /// The same with this ASID.
+    pub(crate) fn attach_with(
+        &self,
+        rig: &Rig,
+        process: &Process,
+        context: Context,
+        asid: AsidSource,
+    ) -> Attached {
+        let translation = TranslationConfig {
+            asid,
+            ..translation(process.tables.root())
         };
-        let translation = translation(process.tables.root());
         let key = self.driver.reserve(&[context], &translation).unwrap();
-        let attachment = rig.engine.attach(&process.space, self.driver, key).unwrap();
+        let attachment = rig.engine.attach(process.space, self.driver, key).unwrap();
         self.driver
             .install(key, &mut patience(self.platform))
             .unwrap();
@@ -106,12 +112,24 @@ impl Iommu {
 
     /// Takes the table away again.
     pub(crate) fn detach(&self, rig: &Rig, process: &Process, attached: Attached) {
-        self.driver
-            .detach(attached.key, &mut patience(self.platform))
-            .unwrap();
+        self.end(attached.key);
         rig.engine
-            .detach(&process.space, attached.attachment)
+            .detach(process.space, attached.attachment)
             .unwrap();
+    }
+
+    /// Detaches what the engine does not have attached any more, or not for long.
+    pub(crate) fn end(&self, key: AttachKey) {
+        self.driver
+            .detach(key, &mut patience(self.platform))
+            .unwrap();
+    }
+}
+
+pub(crate) fn context(stream: u32, substream: Option<u32>) -> Context {
+    Context {
+        stream: StreamId(stream),
+        substream: substream.map(|raw| SubstreamId::new(raw).unwrap()),
     }
 }
 

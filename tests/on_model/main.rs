@@ -4,9 +4,14 @@ mod bounds;
 mod devices;
 mod faulty;
 mod iommu;
+mod machine;
 mod mailbox;
+mod own;
 mod properties;
+#[path = "../support/random_kernel/mod.rs"]
+mod random_kernel;
 mod rig;
+mod smmu_devices;
 mod stand_in;
 #[path = "../support/translation.rs"]
 mod translation;

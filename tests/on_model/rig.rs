@@ -1,7 +1,7 @@
 //! The library on a modelled machine, and a small kernel on top.
 
 use crate::faulty::{Defect, Faulty};
-use std::sync::Arc;
+use crate::random_kernel;
 use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::arch::HardwareId;
 use tlb_shootdown::arch::aarch64::granule::Granule;
@@ -10,7 +10,6 @@ use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::error::Incomplete;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown::ticket::{FrameSink, Item};
 use tlb_shootdown_model::cpu::{CpuFeatures, CpuPort, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
@@ -20,19 +19,15 @@ use tlb_shootdown_model::{Model, Temper};
 pub(crate) type Arch = Aarch64<Faulty, 1>;
 pub(crate) type Platform = ModelPlatform<Arch>;
 pub(crate) type Engine = Shootdown<Platform, 1>;
-pub(crate) type Space = AddressSpace<Arch, 1>;
-
-/// A process: its space, its table.
-pub(crate) struct Process {
-    pub(crate) space: Space,
-    pub(crate) tables: Tables,
-}
+pub(crate) type Process = random_kernel::Process<Arch>;
 
 /// CPUs, the engine, and no process yet. The test is CPU 0.
 pub(crate) struct Rig {
     pub(crate) model: Model,
     pub(crate) platform: Platform,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: &'static Engine,
+    pub(crate) kernel: Tables,
+    pub(crate) parts: Parts,
 }
 
 /// What a rig is made of.
@@ -69,15 +64,12 @@ impl Rig {
         let instructions = Faulty::new(ModelInstructions::new(model.clone()), parts.defect);
         let platform = Platform::new(model.clone());
         let arch = Arch::new(instructions, config(&parts));
-        let engine = Arc::new(Engine::new(platform.clone(), arch));
-        let handler = Arc::downgrade(&engine);
-        platform.set_handler(move || {
-            if let Some(engine) = handler.upgrade() {
-                engine.on_ipi();
-            }
-        });
+        let engine: &'static Engine = Box::leak(Box::new(Engine::new(platform.clone(), arch)));
+        platform.set_handler(move || engine.on_ipi());
+        let kernel = model.tables();
         for cpu in 0..parts.cpus {
             platform.set_current(cpu);
+            model.cpu(cpu).run_kernel(kernel.root());
             engine.cpu_online().unwrap();
         }
         engine.arch().seal_features();
@@ -86,12 +78,14 @@ impl Rig {
             model,
             platform,
             engine,
+            kernel,
+            parts,
         }
     }
 
     pub(crate) fn process(&self) -> Process {
         Process {
-            space: self.engine.new_space(),
+            space: Box::leak(Box::new(self.engine.new_space())),
             tables: self.model.tables(),
         }
     }

@@ -27,6 +27,7 @@ impl World {
             } else {
                 1
             },
+            repeats: issuer.is_half_complete(),
             overtakes: issuer.stores.is_on_its_way(broadcast),
         });
         self.trickle();

@@ -50,6 +50,8 @@ pub(super) struct Issued {
     pub(super) broadcast: bool,
     /// How many barriers must follow: two under the erratum, the second with a TLBI of its own before it.
     pub(super) barriers: u8,
+    /// Nothing relies on it: the erratum's second TLBI, which a barrier separates from the one that it is for.
+    pub(super) repeats: bool,
     /// Stores were on their way when it was issued: it may have been performed before they arrived.
     pub(super) overtakes: bool,
 }
@@ -159,9 +161,17 @@ impl Cpu {
         }
     }
 
+    /// Of an invalidation that takes two barriers the second is missing.
+    pub(super) fn is_half_complete(&self) -> bool {
+        let mut issued = self.issued.iter();
+        self.features.repeat_tlbi
+            && issued.any(|issued| issued.broadcast && !issued.repeats && issued.barriers == 1)
+    }
+
     pub(super) fn has_in_flight(&self) -> bool {
         let power = self.power.as_ref();
-        !self.issued.is_empty() || power.is_some_and(powerpc::State::has_in_flight)
+        let relied_on = self.issued.iter().any(|issued| !issued.repeats);
+        relied_on || power.is_some_and(powerpc::State::has_in_flight)
     }
 
     /// Whether an entry can be used as things are.

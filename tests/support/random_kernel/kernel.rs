@@ -204,6 +204,10 @@ impl<M: Machine> Kernel<M> {
         self.rig.cpu(cpu).root().is_some()
     }
 
+    pub(crate) fn process(&self, space: usize) -> &Process<M::Arch> {
+        &self.processes[space]
+    }
+
     pub(crate) fn me(&self) -> usize {
         self.rig.platform().cpu().index()
     }

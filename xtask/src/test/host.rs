@@ -8,6 +8,9 @@ use crate::{process, workspace};
 /// A cold build of everything for the host, and the tests.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// What is started in the evening has ended by then.
+const A_NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
+
 /// Unit, integration and doc tests of every default member.
 pub(crate) fn default_members() -> Tally {
     cargo_test("host", workspace::cargo().args(["test", "--no-fail-fast"]))
@@ -42,11 +45,44 @@ pub(crate) fn loom() -> Tally {
     tally
 }
 
+/// Those whose tests have random kernels on the model.
+const RANDOM_KERNELS: [&str; 4] = [
+    "on_model",
+    "x86_64_on_model",
+    "powerpc_on_model",
+    "ocxl_on_model",
+];
+
+/// How many operations each test with random kernels does in a night, and where it reads that.
+const NIGHT: (&str, &str) = ("TLB_RANDOM_OPERATIONS", "1000000");
+
+/// The properties that random kernels are to keep, at length. The controls are the same as on every other run, and are left to those.
+pub(crate) fn random_kernels() -> Tally {
+    let mut cargo = workspace::cargo();
+    cargo.args(["test", "--no-fail-fast", "--release"]);
+    cargo.args(["--package", "tlb-shootdown"]);
+    for test in RANDOM_KERNELS {
+        cargo.args(["--test", test]);
+    }
+    cargo.args(["--", "promise_03_nothing_stale"]);
+    cargo.env(NIGHT.0, NIGHT.1);
+    let mut tally = within("random kernels", &mut cargo, A_NIGHT);
+    tally.skipped.retain(|why| why != FILTERED_OUT);
+    if tally.passed == 0 && tally.failed.is_empty() {
+        return Tally::failure("random kernels: no test of that name");
+    }
+    tally
+}
+
 /// What stands for a test that a filter left out.
 const FILTERED_OUT: &str = "a test filtered out";
 
 fn cargo_test(part: &str, cargo: &mut std::process::Command) -> Tally {
-    let ended = match process::stream_lines(cargo, LIMIT, |line| println!("{line}")) {
+    within(part, cargo, LIMIT)
+}
+
+fn within(part: &str, cargo: &mut std::process::Command, limit: Duration) -> Tally {
+    let ended = match process::stream_lines(cargo, limit, |line| println!("{line}")) {
         Ok(ended) => ended,
         Err(error) => return Tally::failure(format!("{part}: {error:#}")),
     };
@@ -54,7 +90,7 @@ fn cargo_test(part: &str, cargo: &mut std::process::Command) -> Tally {
     if ended.status.is_none() {
         tally
             .failed
-            .push(format!("{part}: stopped after {} s", LIMIT.as_secs()));
+            .push(format!("{part}: stopped after {} s", limit.as_secs()));
     } else if !ended.success() && tally.failed.is_empty() {
         tally
             .failed

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Only the tests that run on this machine.
     #[arg(long, conflicts_with = "on_target")]
     host: bool,
+    /// Only the tests with random kernels, a million operations each, optimized: for a night.
+    #[arg(long, conflicts_with_all = ["on_target", "host"])]
+    nightly: bool,
 }
 
 /// A part's name and what runs it.
@@ -37,6 +40,8 @@ const HOST: [Part; 5] = [
     ("litmus", verify::litmus::run),
 ];
 
+const NIGHTLY: [Part; 1] = [("random kernels", host::random_kernels)];
+
 const ON_TARGET: [Part; 3] = [
     ("machine words", machine_words),
     ("on-target tests", on_target::run),
@@ -45,17 +50,15 @@ const ON_TARGET: [Part; 3] = [
 
 /// Runs the tests and prints how many ran, failed and were skipped, and why.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let host = HOST.iter().filter(|_| !options.on_target);
-    let on_target = ON_TARGET.iter().filter(|_| !options.host);
     let mut total = Tally::default();
     let mut summary = Vec::new();
-    for (name, part) in host.chain(on_target) {
+    for (name, part) in parts(options) {
         println!("== {name}");
         let tally = part();
         summary.push(format!("{name}: {}", tally.line()));
         total.add(tally);
     }
-    if !options.on_target && !options.host {
+    if !options.on_target && !options.host && !options.nightly {
         for (_, demo) in arch::ALL.into_iter().flat_map(Architecture::demos) {
             let unproven = unproven(demo.yardstick, &total.names);
             total.failed.extend(unproven);
@@ -81,6 +84,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Which parts these options name.
+fn parts(options: &Options) -> Vec<Part> {
+    match options {
+        Options { nightly: true, .. } => NIGHTLY.to_vec(),
+        Options { host: true, .. } => HOST.to_vec(),
+        Options {
+            on_target: true, ..
+        } => ON_TARGET.to_vec(),
+        _ => [HOST, ON_TARGET].concat(),
+    }
 }
 
 /// What the emulator cannot show must be shown by the named test of the model, and that test must have passed.
