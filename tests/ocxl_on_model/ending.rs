@@ -56,7 +56,7 @@ fn promise_10_a_process_ends_with_its_device_at_work() {
             sink.owes(&item);
             frames.push(item).unwrap();
         }
-        let ended = linked.rig.engine.retire(&shared.process.space).unwrap();
+        let ended = linked.rig.engine.retire(shared.process.space).unwrap();
         let mut ended = ended.holding(frames);
         let mut accesses = 0;
         while ended.poll().is_pending() {
@@ -83,7 +83,7 @@ fn promise_07_a_pasid_changes_hands_clean() {
             assert_eq!(linked.rig.model.peek(frame), 5, "round {round}");
             let engine = &linked.rig.engine;
             engine
-                .detach(&shared.process.space, shared.attachment)
+                .detach(shared.process.space, shared.attachment)
                 .unwrap();
             linked
                 .link
@@ -93,7 +93,7 @@ fn promise_07_a_pasid_changes_hands_clean() {
             linked.rig.switch_to_kernel(0);
             let pid = linked.rig.pid(&shared.process).unwrap();
             linked.rig.model.set_process(pid, None);
-            let ended = engine.retire(&shared.process.space).unwrap();
+            let ended = engine.retire(shared.process.space).unwrap();
             ended.wait().unwrap();
             let root = shared.process.tables.root();
             linked.rig.model.returned(root, 0, u64::MAX);
@@ -111,7 +111,7 @@ fn promise_04_a_device_that_never_ends_keeps_what_it_uses() {
         let linked = linked(kind);
         let (shared, _) = used(&linked, 3);
         shared.device.set_stuck(true);
-        let space = &shared.process.space;
+        let space = shared.process.space;
         let engine = &linked.rig.engine;
         linked.rig.platform.set_turn(1_000_000);
         engine.detach(space, shared.attachment).unwrap_err();

@@ -115,7 +115,7 @@ fn promise_11_launches_are_what_was_counted() {
     let shared = linked.share(3);
     for (flush, launches) in flushes().into_iter().zip([1, 4, 1, 1, 1, 1]) {
         linked.rig.model.take_counts();
-        let space = &shared.process.space;
+        let space = shared.process.space;
         let cost = linked.rig.engine.flush(space, flush).unwrap();
         let counts = linked.rig.model.take_counts();
         assert_eq!((cost.commands, cost.doorbells), (launches, launches));

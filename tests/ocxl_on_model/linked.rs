@@ -161,7 +161,7 @@ impl Linked {
 
     /// Flushes, and tells the oracle that everything is as it must be.
     pub(crate) fn flush(&self, shared: &Shared, flush: Flush) {
-        self.rig.engine.flush(&shared.process.space, flush).unwrap();
+        self.rig.engine.flush(shared.process.space, flush).unwrap();
         self.returned(shared, 0, u64::MAX);
     }
 

@@ -41,7 +41,7 @@ fn promise_09_a_device_writes_what_was_made_writable() {
         };
         let engine = &linked.rig.engine;
         engine
-            .upgrade(&shared.process.space, small(BASE), store)
+            .upgrade(shared.process.space, small(BASE), store)
             .unwrap();
         linked.rig.publish();
         linked.returned(&shared, BASE, BASE | 0xfff);

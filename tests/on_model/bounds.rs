@@ -49,7 +49,7 @@ fn lost(first: u64, count: u64, ril: bool) -> [u64; 3] {
     let start = VirtAddr::new(VA + first * 0x1000);
     let range = PageRange::from_len(start, count * 0x1000, PageSize::KIB_4).unwrap();
     let flush = Flush::pages(range).leaf_only().leaf_size(PageSize::KIB_4);
-    let cost = rig.engine.flush(&process.space, flush).unwrap();
+    let cost = rig.engine.flush(process.space, flush).unwrap();
     assert_eq!(cost.escalations, 0);
     let after = held();
     [0, 1, 2].map(|observer| (before[observer] - after[observer]) as u64)

@@ -61,7 +61,7 @@ fn upgrade(temper: Temper, completion: Completion, options: DeviceOptions, subst
         rig.publish();
         assert_eq!(device.write(VA, 7), Err(DeviceFault::Permission));
     }
-    rig.engine.flush_upgrade(&process.space, page()).unwrap();
+    rig.engine.flush_upgrade(process.space, page()).unwrap();
     rig.returned(&process);
     assert_eq!(device.write(VA, 7), Ok(()), "{temper:?}");
     assert_eq!(rig.model.peek(frame), 7);
@@ -110,7 +110,7 @@ fn promise_11_substreams_of_other_spaces_keep_their_entries() {
     device.substream(2).read(VA).unwrap();
     assert_eq!(device.held(), 2);
     one.tables.unmap(0, VA);
-    rig.engine.flush(&one.space, page()).unwrap();
+    rig.engine.flush(one.space, page()).unwrap();
     rig.returned(&one);
     assert_eq!(device.held(), 1);
     assert_eq!(device.substream(1).read(VA), Err(DeviceFault::Translation));
@@ -133,7 +133,7 @@ fn promise_04_frames_come_free_when_the_device_has_let_go() {
         let base = PhysAddr::new(frame);
         let size = PageSize::KIB_4;
         frames.push(Item::Frame { base, size }).unwrap();
-        let ticket = rig.engine.start(&process.space, page()).unwrap();
+        let ticket = rig.engine.start(process.space, page()).unwrap();
         let ticket = ticket.holding(frames);
         // Still in use, and not yet anybody else's.
         assert_ne!(rig.model.allocate(0x1000), frame);
@@ -158,7 +158,7 @@ fn promise_04_a_silent_device_is_named_and_what_it_may_use_stays_owned() {
     other.read(VA).unwrap();
     silent.set_silent(true);
     one.tables.unmap(0, VA);
-    let failed = rig.engine.flush(&one.space, page());
+    let failed = rig.engine.flush(one.space, page());
     let Err(FlushError::Incomplete(incomplete)) = failed else {
         panic!("the silent device was believed: {failed:?}");
     };
@@ -175,7 +175,7 @@ fn promise_04_a_silent_device_is_named_and_what_it_may_use_stays_owned() {
     iommu.attach(&rig, &two, STREAM + 2, None);
     third.read(VA).unwrap();
     two.tables.unmap(0, VA);
-    rig.engine.flush(&two.space, page()).unwrap();
+    rig.engine.flush(two.space, page()).unwrap();
     assert_eq!(third.read(VA), Err(DeviceFault::Translation));
 }
 
@@ -209,7 +209,7 @@ fn promise_05_a_full_ring_loses_nothing() {
         }
         let range = PageRange::from_len(VirtAddr::new(VA), 40 * 0x1000, PageSize::KIB_4);
         let flush = Flush::pages(range.unwrap());
-        rig.engine.flush(&process.space, flush).unwrap();
+        rig.engine.flush(process.space, flush).unwrap();
         rig.returned(&process);
         for page in pages() {
             assert_eq!(device.read(page), Err(DeviceFault::Translation));
@@ -227,7 +227,7 @@ fn promise_10_a_released_space_is_silent_and_a_detached_one_clean() {
         let (process, _) = process(&rig);
         let attached = iommu.attach(&rig, &process, STREAM, None);
         device.read(VA).unwrap();
-        assert!(rig.engine.retire(&process.space).unwrap().wait().is_ok());
+        assert!(rig.engine.retire(process.space).unwrap().wait().is_ok());
         rig.returned(&process);
         // The table is still as it was, and nobody walks it.
         assert_eq!(device.read(VA), Err(DeviceFault::Translation));
@@ -254,7 +254,7 @@ fn promise_03_two_iommus_are_both_told_and_both_waited_for() {
         }
         process.tables.unmap(0, VA);
         rig.model.take_counts();
-        let cost = rig.engine.flush(&process.space, page()).unwrap();
+        let cost = rig.engine.flush(process.space, page()).unwrap();
         let counts = rig.model.take_counts();
         assert_eq!(
             (cost.commands, cost.syncs, cost.doorbells),

@@ -94,7 +94,7 @@ impl Rig {
     pub(crate) fn switch(&self, cpu: usize, process: &Process) -> HardwareId {
         self.platform.set_current(cpu);
         let irqs_off = self.platform.irq_save();
-        let id = self.engine.switch_to(&process.space).unwrap();
+        let id = self.engine.switch_to(process.space).unwrap();
         self.platform
             .load(process.space.id(), process.tables.root(), id);
         drop(irqs_off);

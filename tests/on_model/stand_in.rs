@@ -51,7 +51,7 @@ fn unmap_one(parts: Parts) -> [bool; 2] {
     let (rig, process) = cached(parts);
     process.tables.unmap(0, VA);
     rig.engine
-        .flush_page(&process.space, VirtAddr::new(VA), PageSize::KIB_4)
+        .flush_page(process.space, VirtAddr::new(VA), PageSize::KIB_4)
         .unwrap();
     [0, 1].map(|cpu| rig.cpu(cpu).read(VA).is_ok())
 }
@@ -62,7 +62,7 @@ fn unmap_all(parts: Parts, flush: Flush) -> usize {
     for page in pages() {
         process.tables.unmap(0, page);
     }
-    rig.engine.flush(&process.space, flush).unwrap();
+    rig.engine.flush(process.space, flush).unwrap();
     pages()
         .filter(|&page| rig.cpu(1).read(page).is_ok())
         .count()
@@ -82,7 +82,7 @@ fn upgrade(told: bool, cpu: usize) -> Result<(), Fault> {
     process.tables.protect(0, VA, Rights::ReadWrite);
     if told {
         let page = Flush::page(VirtAddr::new(VA), PageSize::KIB_4);
-        rig.engine.flush_upgrade(&process.space, page).unwrap();
+        rig.engine.flush_upgrade(process.space, page).unwrap();
     }
     rig.cpu(cpu).write(VA, 1)
 }
@@ -105,13 +105,13 @@ fn promise_09_a_lazy_upgrade_is_repaired_by_the_fault_handler() {
     rig.platform.set_repairs_spurious_faults(true);
     process.tables.protect(0, VA, Rights::ReadWrite);
     let page = Flush::page(VirtAddr::new(VA), PageSize::KIB_4);
-    rig.engine.flush_upgrade(&process.space, page).unwrap();
+    rig.engine.flush_upgrade(process.space, page).unwrap();
     rig.returned(&process);
     assert_eq!(rig.cpu(0).write(VA, 1), Ok(()));
     assert_eq!(rig.cpu(1).write(VA, 1), Err(Fault::Permission));
     rig.platform.set_current(1);
     rig.engine
-        .fix_spurious_fault(&process.space, VirtAddr::new(VA), PageSize::KIB_4)
+        .fix_spurious_fault(process.space, VirtAddr::new(VA), PageSize::KIB_4)
         .unwrap();
     assert_eq!(rig.cpu(1).write(VA, 1), Ok(()));
     assert_eq!(rig.model.violations(), []);
@@ -163,7 +163,7 @@ fn promise_08_a_freed_table_stays_in_walk_caches_without_the_deep_form() {
         let (rig, process) = cached(with(defect));
         let table = process.tables.unhang_table(0, VA).unwrap();
         let flush = Flush::pages(range());
-        rig.engine.flush(&process.space, flush).unwrap();
+        rig.engine.flush(process.space, flush).unwrap();
         rig.model.free(table);
         [0, 1].map(|cpu| rig.cpu(cpu).read(VA).is_ok())
     };
@@ -186,7 +186,7 @@ fn promise_03_global_entries_survive_an_operation_by_asid() {
         rig.cpu(1).read(VA).unwrap();
         process.tables.unmap(0, VA);
         rig.engine
-            .flush_page(&process.space, VirtAddr::new(VA), PageSize::KIB_4)
+            .flush_page(process.space, VirtAddr::new(VA), PageSize::KIB_4)
             .unwrap();
         rig.cpu(1).read(VA).is_ok()
     };
@@ -220,7 +220,7 @@ fn promise_03_with_kpti_the_odd_asid_is_flushed_too() {
     rig.cpu(1).read(VA).unwrap();
     process.tables.unmap(0, VA);
     rig.engine
-        .flush_page(&process.space, VirtAddr::new(VA), PageSize::KIB_4)
+        .flush_page(process.space, VirtAddr::new(VA), PageSize::KIB_4)
         .unwrap();
     rig.returned(&process);
     assert!(rig.cpu(1).read(VA).is_err());
@@ -242,7 +242,7 @@ fn promise_02_a_space_run_by_one_cpu_alone_is_flushed_there() {
     rig.model.take_counts();
     let cost = rig
         .engine
-        .flush_page(&process.space, VirtAddr::new(VA), PageSize::KIB_4)
+        .flush_page(process.space, VirtAddr::new(VA), PageSize::KIB_4)
         .unwrap();
     rig.returned(&process);
     assert!(rig.cpu(0).read(VA).is_err());
@@ -292,7 +292,7 @@ fn promise_07_an_asid_is_clean_when_it_comes_round_again() {
 #[test]
 fn promise_10_a_retired_space_is_gone_from_every_cpu() {
     let (rig, process) = cached(Parts::new(Temper::Late));
-    let ticket = rig.engine.retire(&process.space).unwrap();
+    let ticket = rig.engine.retire(process.space).unwrap();
     ticket.wait().unwrap();
     rig.returned(&process);
     rig.model.free(process.tables.root());

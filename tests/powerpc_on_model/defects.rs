@@ -37,7 +37,7 @@ fn objections(features: CpuFeatures, defect: Defect, flush: Flush) -> Vec<Violat
     }
     rig.cpu(1).write_later(PAGE, 7).unwrap();
     tables.unmap(0, PAGE);
-    rig.engine.flush(&process.space, flush).unwrap();
+    rig.engine.flush(process.space, flush).unwrap();
     rig.model.returned(tables.root(), 0, u64::MAX);
     rig.model.violations()
 }

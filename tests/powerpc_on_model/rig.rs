@@ -163,7 +163,7 @@ impl Machine for Rig {
     fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
         self.on(cpu, |_| {
             let irqs_off = self.platform.irq_save();
-            let id = self.engine.switch_to(&process.space).unwrap();
+            let id = self.engine.switch_to(process.space).unwrap();
             Switching { cpu, id, irqs_off }
         })
     }

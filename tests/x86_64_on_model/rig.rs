@@ -189,7 +189,7 @@ impl Machine for Rig {
     fn begin_switch(&self, cpu: usize, process: &Process) -> Switching {
         self.on(cpu, |_| {
             let irqs_off = self.platform.irq_save();
-            let id = self.engine.switch_to(&process.space).unwrap();
+            let id = self.engine.switch_to(process.space).unwrap();
             let id = HardwareId(id.0 | self.keeps_on_switch());
             Switching { cpu, id, irqs_off }
         })

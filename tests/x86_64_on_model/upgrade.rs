@@ -37,7 +37,7 @@ fn page() -> Flush {
 fn writes(flushed: bool, cpu: usize) -> [Result<(), Fault>; 2] {
     let (rig, process) = upgraded();
     if flushed {
-        rig.engine.flush_upgrade(&process.space, page()).unwrap();
+        rig.engine.flush_upgrade(process.space, page()).unwrap();
     }
     let result = [0, 1].map(|word| rig.cpu(cpu).write(PAGE, word));
     assert_eq!(rig.model.violations(), []);
@@ -63,7 +63,7 @@ fn promise_09_an_upgrade_at_a_fault_flushes_no_cpu() {
     let (rig, process) = upgraded();
     rig.platform.set_repairs_spurious_faults(true);
     rig.model.permit_lazy_upgrades(true);
-    let cost = rig.engine.flush_upgrade(&process.space, page()).unwrap();
+    let cost = rig.engine.flush_upgrade(process.space, page()).unwrap();
     assert_eq!((cost.ipis, cost.invalidations), (0, 0));
     rig.model
         .returned(process.tables.root(), PAGE, PAGE + 0xfff);
@@ -73,7 +73,7 @@ fn promise_09_an_upgrade_at_a_fault_flushes_no_cpu() {
         let at = VirtAddr::new(PAGE);
         let repaired = rig
             .engine
-            .fix_spurious_fault(&process.space, at, PageSize::KIB_4)
+            .fix_spurious_fault(process.space, at, PageSize::KIB_4)
             .unwrap();
         assert_eq!(repaired.invalidations, 0, "the fault has done it");
         assert_eq!(rig.cpu(cpu).write(PAGE, 1), Ok(()));
@@ -86,7 +86,7 @@ fn promise_09_an_upgrade_at_a_fault_flushes_no_cpu() {
 fn promise_09_an_upgrade_by_request_flushes_every_cpu() {
     let (rig, process) = upgraded();
     rig.platform.set_repairs_spurious_faults(true);
-    let cost = rig.engine.flush(&process.space, page()).unwrap();
+    let cost = rig.engine.flush(process.space, page()).unwrap();
     assert_eq!((cost.ipis, cost.invalidations), (1, 1));
     for cpu in [0, 1] {
         assert_eq!(rig.cpu(cpu).write(PAGE, 1), Ok(()));

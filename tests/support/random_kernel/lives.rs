@@ -111,7 +111,7 @@ impl<M: Machine> Kernel<M> {
     fn dismiss(&mut self, space: usize) {
         for context in 0..self.served.len() {
             let serves = self.served[context].as_ref();
-            if !serves.is_some_and(|served| served.space == space) {
+            if serves.is_none_or(|served| served.space != space) {
                 continue;
             }
             if let Some(Served { attached, .. }) = self.served[context].take() {
