@@ -24,20 +24,20 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn write_everywhere(&mut self) {
         for space in 0..SPACES {
             for page in 0..self.layout.pages() {
-                self.write_to(space, page);
+                self.access_by_all(space, page, true);
             }
         }
     }
 
-    /// Everybody who runs or serves the space tries to write to a page of it.
-    pub(super) fn write_to(&mut self, space: usize, page: u64) {
+    /// Everybody who runs or serves the space uses a page of it.
+    pub(super) fn access_by_all(&mut self, space: usize, page: u64, write: bool) {
         for cpu in 0..CPUS {
-            self.access(cpu, Half::User(space), page, true);
+            self.access(cpu, Half::User(space), page, write);
         }
         for context in 0..self.served.len() {
             let serves = self.served[context].as_ref();
             if serves.is_some_and(|served| served.space == space) {
-                self.device_access(context, page, true);
+                self.device_access(context, page, write);
             }
         }
     }

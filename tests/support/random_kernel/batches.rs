@@ -55,7 +55,7 @@ impl<A: Arch + 'static> Batch<A> {
 }
 
 impl<M: Machine> Kernel<M> {
-    /// Reclaim takes a page, which was written to if it is dirty. It goes into a batch with whatever else has changed in the space.
+    /// Reclaim takes a page that everybody has just used, and written to if it is dirty. It goes into a batch with whatever else has changed in the space.
     pub(super) fn take_page(
         &mut self,
         space: usize,
@@ -64,9 +64,7 @@ impl<M: Machine> Kernel<M> {
         how: How,
         dirty: bool,
     ) {
-        if dirty {
-            self.write_to(space, page);
-        }
+        self.access_by_all(space, page, dirty);
         self.unmap(Half::User(space), page);
         self.defer(space, batch, how, dirty);
     }

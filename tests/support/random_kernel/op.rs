@@ -228,7 +228,7 @@ fn deferrals<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
 fn of_devices<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
     let (context, page) = (0..CONTEXTS, 0..pages);
     prop_oneof![
-        4 => (context.clone(), 0..SPACES)
+        6 => (context.clone(), 0..SPACES)
             .prop_map(|(context, space)| Op::Attach { context, space }),
         1 => context.clone().prop_map(|context| Op::Detach { context }),
         6 => (context.clone(), page.clone(), any::<bool>())
