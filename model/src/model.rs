@@ -157,9 +157,13 @@ impl Model {
         self.with(|world| world.ground.memory.frames.allocate(size))
     }
 
-    /// Frees a frame. From now on each use of it is a violation.
+    /// Frees a frame. From now on each use of it is a violation; it is one already where somebody still holds an entry that leads there.
     pub fn free(&self, pa: u64) {
         self.with(|world| {
+            if let Some(holder) = world.holder_of(pa) {
+                let early = Violation::FreedWhileHeld { holder, pa };
+                world.ground.oracle.report(early);
+            }
             if !world.ground.memory.frames.free(pa) {
                 world.ground.oracle.report(Violation::FreedTwice { pa });
             }

@@ -74,6 +74,15 @@ impl World {
             .collect()
     }
 
+    /// Somebody who holds an entry that leads to this frame and is no older than its owner.
+    pub(crate) fn holder_of(&self, pa: u64) -> Option<Holder> {
+        let owner = self.ground.memory.frames.owner(pa)?;
+        let leads_there = |entry: &Entry| entry.owner == Some(owner);
+        let mut entries = self.entries();
+        let found = entries.find(|(_, entry)| leads_there(entry));
+        found.map(|(holder, _)| holder)
+    }
+
     fn entries(&self) -> impl Iterator<Item = (Holder, &Entry)> {
         let cpus = self.cpus.iter().enumerate();
         let cpus = cpus

@@ -365,11 +365,13 @@ fn a_lazy_upgrade_is_excused_on_cpus_and_nowhere_else() {
 fn a_frame_with_another_owner_is_seen() {
     let rig = Rig::new();
     rig.unmap();
-    rig.model.free(rig.frame);
+    let (holder, pa) = (Holder::Cpu(0), rig.frame);
+    rig.model.free(pa);
+    let early = Violation::FreedWhileHeld { holder, pa };
+    assert_eq!(rig.model.violations(), [early]);
     assert_eq!(rig.model.allocate(0x1000), rig.frame);
     assert_eq!(rig.model.violations(), []);
     rig.cpus[0].read(VA).unwrap();
-    let (holder, pa) = (Holder::Cpu(0), rig.frame);
     assert_eq!(
         rig.model.violations(),
         [Violation::UsedFreed { holder, pa }]

@@ -57,6 +57,13 @@ pub enum Violation {
         /// The address of the table.
         pa: u64,
     },
+    /// A frame was freed while somebody held an entry that leads to it.
+    FreedWhileHeld {
+        /// By whom.
+        holder: Holder,
+        /// The address of the frame.
+        pa: u64,
+    },
     /// A frame was freed that was free already.
     FreedTwice {
         /// The address of the frame.
@@ -149,6 +156,12 @@ impl fmt::Display for Violation {
             Self::UsedFreed { holder, pa } => write!(f, "{holder:?} used the freed frame {pa:#x}"),
             Self::WalkedFreed { holder, pa } => {
                 write!(f, "{holder:?} walked the freed table {pa:#x}")
+            }
+            Self::FreedWhileHeld { holder, pa } => {
+                write!(
+                    f,
+                    "{holder:?} could use the frame {pa:#x} when it was freed"
+                )
             }
             Self::FreedTwice { pa } => write!(f, "frame {pa:#x} was freed twice"),
             Self::Undefined { cpu } => write!(f, "CPU {cpu} met an undefined instruction"),

@@ -222,6 +222,7 @@ fn a_frame_that_was_freed_too_early_is_reported_when_it_is_used() {
     rig.model.free(rig.frame);
     assert!(rig.device.read(PAGE).is_ok());
     let (holder, pa) = (Holder::Iommu(0), rig.frame);
+    let early = Violation::FreedWhileHeld { holder, pa };
     let used = Violation::UsedFreed { holder, pa };
-    assert_eq!(rig.model.violations(), [used]);
+    assert_eq!(rig.model.violations(), [early, used]);
 }

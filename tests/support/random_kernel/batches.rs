@@ -177,10 +177,10 @@ impl<M: Machine> Kernel<M> {
         frames.map(|&frame| self.rig.model().peek(frame)).collect()
     }
 
-    /// What is pending in all spaces is put into one batch, which is flushed.
-    pub(super) fn reclaim(&mut self, how: How) {
+    /// A page of each space and whatever else is pending there goes into one batch, which is flushed.
+    pub(super) fn reclaim(&mut self, page: u64, how: How) {
         for space in 0..SPACES {
-            self.defer(space, 0, how, false);
+            self.take_page(space, page, 0, how, false);
         }
         self.fill_up();
         self.flush_batch(0);

@@ -151,7 +151,7 @@ impl<M: Machine> Kernel<M> {
                 self.take_page(space, page, batch, How::Tight, true);
                 self.write_out(batch);
             }
-            Op::Reclaim { how } => self.reclaim(how),
+            Op::Reclaim { page, how } => self.reclaim(page, how),
             Op::Gather { space, pages, by } => self.gather(space, pages, by),
             Op::Access {
                 cpu,

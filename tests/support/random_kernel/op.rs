@@ -96,8 +96,9 @@ pub(crate) enum Op<O> {
         page: u64,
         batch: usize,
     },
-    /// What is pending in all spaces is flushed in one batch.
+    /// A page is taken from each space, and all that is pending is flushed in one batch.
     Reclaim {
+        page: u64,
         how: How,
     },
     /// Pages are unmapped into a gather, with another one open on the same space from the middle on where two CPUs are named.
@@ -202,7 +203,7 @@ fn changes<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
         6 => (half(), how()).prop_map(|(half, how)| Op::Flush { half, how }),
         2 => (space, [page.clone(), page], [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::FlushTwice { space, pages, by }),
-        1 => how().prop_map(|how| Op::Reclaim { how }),
+        1 => (0..pages, how()).prop_map(|(page, how)| Op::Reclaim { page, how }),
         1 => (0..SPACES, prop::array::uniform5(0..pages), [0..CPUS, 0..CPUS])
             .prop_map(|(space, pages, by)| Op::Gather { space, pages, by }),
     ]
