@@ -54,6 +54,11 @@ impl<A: Arch + 'static> Batch<A> {
     }
 }
 
+/// Two pages side by side: changes of them are one in a batch.
+fn neighbours(page: u64) -> [u64; 2] {
+    [page, page ^ 1]
+}
+
 impl<M: Machine> Kernel<M> {
     /// Reclaim takes a page that everybody has just used, and written to if it is dirty. It goes into a batch with whatever else has changed in the space.
     pub(super) fn take_page(
@@ -89,6 +94,17 @@ impl<M: Machine> Kernel<M> {
             match item {
                 Item::Frame { base, .. } if dirty => self.batches[batch].dirty.push(base.raw()),
                 _ => self.give(batch, item),
+            }
+        }
+    }
+
+    /// A page comes back, or is taken for gone, before the batch is flushed; then its neighbour, which joins it in the batch.
+    pub(super) fn take_and_return(&mut self, space: usize, page: u64, batch: usize, maps: bool) {
+        for page in neighbours(page) {
+            self.take_page(space, page, batch, How::Tight, false);
+            match maps {
+                true => self.map(Half::User(space), page, true),
+                false => self.unmap_or_rely(Half::User(space), page),
             }
         }
     }
@@ -177,10 +193,12 @@ impl<M: Machine> Kernel<M> {
         frames.map(|&frame| self.rig.model().peek(frame)).collect()
     }
 
-    /// A page of each space and whatever else is pending there goes into one batch, which is flushed.
+    /// Two pages of each space and whatever else is pending there goes into one batch, which is flushed.
     pub(super) fn reclaim(&mut self, page: u64, how: How) {
         for space in 0..SPACES {
-            self.take_page(space, page, 0, how, false);
+            for page in neighbours(page) {
+                self.take_page(space, page, 0, how, false);
+            }
         }
         self.fill_up();
         self.flush_batch(0);

@@ -139,13 +139,7 @@ impl<M: Machine> Kernel<M> {
                 page,
                 batch,
                 maps,
-            } => {
-                self.take_page(space, page, batch, How::Tight, false);
-                match maps {
-                    true => self.map(Half::User(space), page, true),
-                    false => self.unmap_or_rely(Half::User(space), page),
-                }
-            }
+            } => self.take_and_return(space, page, batch, maps),
             Op::FlushBatch { batch } => self.flush_batch(batch),
             Op::WriteOut { space, page, batch } => {
                 self.take_page(space, page, batch, How::Tight, true);

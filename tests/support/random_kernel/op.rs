@@ -80,7 +80,7 @@ pub(crate) enum Op<O> {
         how: How,
         dirty: bool,
     },
-    /// Reclaim takes a page, and it is mapped anew, or found gone by somebody who unmaps it, before the batch is flushed.
+    /// Reclaim takes a page and then its neighbour, and each is mapped anew, or found gone by somebody who unmaps it, before the batch is flushed.
     TakeAndReturn {
         space: usize,
         page: u64,
@@ -96,7 +96,7 @@ pub(crate) enum Op<O> {
         page: u64,
         batch: usize,
     },
-    /// A page is taken from each space, and all that is pending is flushed in one batch.
+    /// Two pages are taken from each space, and all that is pending is flushed in one batch.
     Reclaim {
         page: u64,
         how: How,
