@@ -76,6 +76,7 @@ fn blamed(violation: &Violation) -> Who {
         Violation::UsedStale { holder, .. }
         | Violation::HeldStale { holder, .. }
         | Violation::UsedFreed { holder, .. }
+        | Violation::FreedWhileHeld { holder, .. }
         | Violation::WalkedFreed { holder, .. } => match holder {
             Holder::Cpu(_) => Who::Cpu,
             Holder::Iommu(_) | Holder::Device(_) => Who::Device,

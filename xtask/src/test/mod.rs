@@ -94,7 +94,7 @@ fn parts(options: &Options) -> Vec<Part> {
         Options {
             on_target: true, ..
         } => ON_TARGET.to_vec(),
-        _ => [HOST, ON_TARGET].concat(),
+        _ => [&HOST[..], &ON_TARGET[..]].concat(),
     }
 }
 
