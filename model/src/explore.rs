@@ -50,10 +50,15 @@ struct Script {
     choices: Vec<Choice>,
     made: usize,
     states: HashSet<u64>,
+    /// How deep in parts that are not explored.
+    quiet: usize,
 }
 
 impl Script {
     fn make(&mut self, of: usize, is_the_machines: bool) -> usize {
+        if self.quiet > 0 {
+            return 0;
+        }
         let made = self.made;
         self.made += 1;
         match self.choices.get(made) {
@@ -150,6 +155,14 @@ pub fn replay(run: &str, mut body: impl FnMut()) {
 /// One of `of` ways for the test to go on, from 0. Outside an exploration it is the first.
 pub fn choose(of: usize) -> usize {
     SCRIPT.with_borrow_mut(|script| script.make(of, false))
+}
+
+/// Does something of which nothing is explored: each choice in it takes the first way.
+pub fn quietly<R>(f: impl FnOnce() -> R) -> R {
+    SCRIPT.with_borrow_mut(|script| script.quiet += 1);
+    let result = f();
+    SCRIPT.with_borrow_mut(|script| script.quiet -= 1);
+    result
 }
 
 /// The state that the machine is in counts as one that was seen.

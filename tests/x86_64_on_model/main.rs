@@ -1,6 +1,7 @@
 //! x86-64 on the model: engine, mailboxes, generations and INVLPGB, judged by the oracle.
 
 mod amd;
+mod exploration;
 mod faulty;
 mod own;
 mod properties;

@@ -22,8 +22,13 @@ fn operations() -> u32 {
     number.unwrap_or_else(|_| panic!("{VARIABLE} is no number: {text}"))
 }
 
+/// Whether there is time for what takes long.
+pub(crate) fn is_a_night() -> bool {
+    operations() >= MANY
+}
+
 fn lengths() -> Range<usize> {
-    if operations() < MANY { 1..120 } else { 1..1200 }
+    if is_a_night() { 1..1200 } else { 1..120 }
 }
 
 /// What one kernel does, of operations drawn like this.

@@ -20,7 +20,7 @@ mod op;
 mod pages;
 mod sink;
 
-pub(crate) use amount::{config, noticing, sequences};
+pub(crate) use amount::{config, is_a_night, noticing, sequences};
 pub(crate) use devices::{Attached, Devices, Needing, NoDevices};
 pub(crate) use kernel::{CPUS, Does, Kernel, Left, SPACES};
 pub(crate) use op::{How, Op, how, mix};
