@@ -138,6 +138,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.cut_off(slot);
             return;
         }
+        self.take_answer(position);
         if let Some(slot) = self.state.stream_slot(refused.stream())
             && let Some(Some(stream)) = self.state.streams.get_mut(slot)
         {
@@ -157,11 +158,32 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.cut_off(slot);
             return;
         }
+        self.take_answer(position);
         let proven = self.state.proven;
         for stream in self.state.streams.iter_mut().flatten() {
             stream.suspect |= stream.answers() && stream.last_atc > proven;
         }
         self.begin(position);
+    }
+
+    /// The device that was asked has answered before this position: that settles what it was suspected of until then, and nothing of what
+    /// is found out now.
+    fn take_answer(&mut self, position: u64) {
+        if let Some(Recovery {
+            step: Step::Asked { slot, sync },
+            ..
+        }) = self.state.recovery
+            && sync < position
+        {
+            self.clear_suspicion(slot);
+            self.set_step(Step::Idle);
+        }
+    }
+
+    fn clear_suspicion(&mut self, slot: usize) {
+        if let Some(Some(stream)) = self.state.streams.get_mut(slot) {
+            stream.suspect = false;
+        }
     }
 
     fn begin(&mut self, position: u64) {
@@ -204,9 +226,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Step::Asked { sync, .. } | Step::Cutting { sync } if consumed <= sync => {}
             Step::CutOff { slot } => self.invalidate_entry(slot),
             Step::Asked { slot, .. } => {
-                if let Some(Some(stream)) = self.state.streams.get_mut(slot) {
-                    stream.suspect = false;
-                }
+                self.clear_suspicion(slot);
                 self.next_suspect();
             }
             Step::Idle | Step::Cutting { .. } => self.next_suspect(),
