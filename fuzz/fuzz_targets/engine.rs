@@ -1,0 +1,6 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tlb_shootdown_fuzz_bodies::engine;
+
+fuzz_target!(|data: &[u8]| engine::run(data));
