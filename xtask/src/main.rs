@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod demo;
 mod disasm;
+mod fuzz;
 mod kernel;
 mod mutants;
 mod process;
@@ -55,6 +56,8 @@ enum Command {
     Verify(verify::Options),
     /// Time and count the engine's own work on the recorder.
     Bench,
+    /// Look for inputs that break a property: libFuzzer where it is installed, drawn bytes elsewhere.
+    Fuzz(fuzz::Options),
     /// Show stale translations and their cure on the emulated machines.
     Demo(demo::Options),
 }
@@ -80,6 +83,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Mutants(options) => mutants::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Bench => bench::run().map(|()| ExitCode::SUCCESS),
+        Command::Fuzz(options) => fuzz::run_options(&options).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options),
     }
 }
