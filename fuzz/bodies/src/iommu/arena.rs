@@ -60,13 +60,15 @@ impl Block {
     }
 
     fn get(&self, at: usize) -> u8 {
+        let byte = self.base.as_ptr().wrapping_add(at);
         // SAFETY: guards lie within the block.
-        unsafe { self.base.add(at).read_volatile() }
+        unsafe { byte.read_volatile() }
     }
 
     fn set(&self, at: usize, value: u8) {
+        let byte = self.base.as_ptr().wrapping_add(at);
         // SAFETY: guards lie within the block.
-        unsafe { self.base.add(at).write_volatile(value) }
+        unsafe { byte.write_volatile(value) }
     }
 }
 

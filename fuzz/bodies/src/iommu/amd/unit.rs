@@ -116,7 +116,7 @@ impl Buffer {
 
     fn record(&mut self, words: [u64; 2]) {
         let (base, bytes) = self.buffer(EVENT_BASE);
-        let tail = self.registers.get(EVENT_TAIL) % bytes & !0xf;
+        let tail = (self.registers.get(EVENT_TAIL) % bytes) & !0xf;
         let next = (tail + 16) % bytes;
         if self.mute || self.status() & EVENT_RUN == 0 {
             return;
