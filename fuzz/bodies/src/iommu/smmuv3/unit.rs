@@ -212,8 +212,10 @@ impl Unit for Queue {
         let has_next = self.consumed < self.published;
         match input.below(if honest { 4 } else { 9 }) {
             0 => self.silent = true,
-            1 if has_next => self.fail(1),
-            2 if has_next => self.fail(2),
+            // An error is of a command.
+            1 | 2 if !has_next => {}
+            1 => self.fail(1),
+            2 => self.fail(2),
             // MSI_CMDQ_ABT_ERR.
             3 => self
                 .registers
