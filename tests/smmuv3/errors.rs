@@ -14,7 +14,7 @@ const TLBI_NSNH_ALL: u8 = 0x30;
 const ATC_INV: u8 = 0x40;
 const SYNC: u8 = 0x46;
 
-fn dead(device: u32) -> Result<(), SecondaryError> {
+pub(crate) fn dead(device: u32) -> Result<(), SecondaryError> {
     Err(SecondaryError::DeviceTimeout { device })
 }
 
@@ -39,7 +39,7 @@ fn opcodes(bench: &Bench) -> Vec<u8> {
 }
 
 /// Three devices, each with an address space of its own.
-fn three_devices() -> (Bench, [AttachKey; 3]) {
+pub(crate) fn three_devices() -> (Bench, [AttachKey; 3]) {
     let bench = Bench::usual();
     let keys = [1, 2, 3].map(|sid| {
         bench.add_stream(sid, Some(12));

@@ -1,5 +1,6 @@
 //! The SMMUv3 driver against a small scripted device that decodes the queue by constants of its own.
 
+mod answers;
 mod attaching;
 mod bringing_up;
 mod encoding;

@@ -30,7 +30,6 @@ pub(crate) fn run_options(options: &Options) -> Result<()> {
 }
 
 /// Fuzzes every target, for so many seconds together.
-#[allow(dead_code, reason = "for the command that verifies everything")]
 pub(crate) fn run(seconds: u64) -> Result<()> {
     fuzz(None, seconds)
 }

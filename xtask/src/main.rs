@@ -52,7 +52,7 @@ enum Command {
     Test(test::Options),
     /// Put mistakes back into the library, one by one, and see the tests notice each.
     Mutants(mutants::Options),
-    /// Interleavings under loom, and litmus tests under Arm's memory model; one line per property.
+    /// Properties on the software machine, interleavings under loom, litmus tests under Arm's memory model, mistakes put back, fuzzing.
     Verify(verify::Options),
     /// Time and count the engine's own work on the recorder.
     Bench,

@@ -32,7 +32,15 @@ pub(crate) fn all_features() -> Tally {
 pub(crate) fn loom() -> Tally {
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--no-fail-fast", "--release"]);
-    cargo.args(["--package", "tlb-shootdown", "--lib", "loom_tests"]);
+    // Shown: how many executions each exploration was.
+    cargo.args([
+        "--package",
+        "tlb-shootdown",
+        "--lib",
+        "loom_tests",
+        "--",
+        "--show-output",
+    ]);
     cargo.env("RUSTFLAGS", "--cfg loom");
     // Other flags for every dependency: the usual folder would be rebuilt at each change from one to the other.
     cargo.env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
@@ -55,6 +63,16 @@ const RANDOM_KERNELS: [&str; 4] = [
 
 /// How many operations each test with random kernels does in a night, and where it reads that.
 const NIGHT: (&str, &str) = ("TLB_RANDOM_OPERATIONS", "1000000");
+
+/// What the software machine's oracle judges: random kernels, explored ones, and every operation of memory management.
+pub(crate) fn properties() -> Tally {
+    let mut cargo = workspace::cargo();
+    cargo.args(["test", "--no-fail-fast", "--package", "tlb-shootdown"]);
+    for test in RANDOM_KERNELS.iter().chain(&["mm_operations"]) {
+        cargo.args(["--test", test]);
+    }
+    cargo_test("properties", &mut cargo)
+}
 
 /// The properties that random kernels are to keep, at length. The controls are the same as on every other run, and are left to those.
 pub(crate) fn random_kernels() -> Tally {

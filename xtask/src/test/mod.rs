@@ -154,7 +154,7 @@ fn cells_of(arch: &Architecture, parts: &[report::Part]) -> Tally {
 }
 
 /// Each mistake counts as a test, which passes where it was noticed.
-fn mistakes() -> Tally {
+pub(crate) fn mistakes() -> Tally {
     let outcomes = match mutants::outcomes(None) {
         Ok(outcomes) => outcomes,
         Err(error) => return Tally::failure(format!("mistakes: {error:#}")),

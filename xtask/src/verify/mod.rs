@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::test::host;
+use crate::fuzz;
 use crate::test::tally::Tally;
+use crate::test::{host, mistakes};
 
 /// Which parts, and how thoroughly.
 #[derive(clap::Args)]
@@ -15,7 +16,7 @@ pub(crate) struct Options {
     /// Everything that there is, for hours where a part can use them.
     #[arg(long)]
     long: bool,
-    /// One part alone: loom, litmus.
+    /// One part alone: properties, loom, litmus, mutants, fuzz.
     #[arg(long, value_name = "PART", value_parser = PARTS.map(|part| part.name))]
     only: Option<String>,
     /// Write the litmus tests anew from what the library emits, and ask nobody.
@@ -30,7 +31,12 @@ struct Part {
     long: fn() -> Tally,
 }
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 5] = [
+    Part {
+        name: "properties",
+        short: host::properties,
+        long: host::random_kernels,
+    },
     Part {
         name: "loom",
         short: host::loom,
@@ -41,7 +47,28 @@ const PARTS: [Part; 2] = [
         short: litmus::run,
         long: litmus::run_long,
     },
+    Part {
+        name: "mutants",
+        short: mistakes,
+        long: mistakes,
+    },
+    Part {
+        name: "fuzz",
+        short: || fuzzed(60),
+        long: || fuzzed(2 * 60 * 60),
+    },
 ];
+
+/// No input was found in so many seconds.
+fn fuzzed(seconds: u64) -> Tally {
+    match fuzz::run(seconds) {
+        Ok(()) => Tally {
+            passed: 1,
+            ..Tally::default()
+        },
+        Err(error) => Tally::failure(format!("fuzz: {error:#}")),
+    }
+}
 
 /// Runs the parts and prints what they found; failure where anything was missed or could not be asked.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
