@@ -43,33 +43,57 @@
 //! * [`platform`]: the library's `Platform` and `DmaBarriers` on this machine, and a plain architecture without broadcasts.
 //! * `explore`, with `std`: every run of a small test.
 //! * [`oracle`]: what must never happen, and what was counted.
+//! * [`conformance`]: whether a kernel's port of the library keeps its contract, on the host or on the target.
+//!
+//! # Features
+//! `machine` is the software machine, which needs `alloc`; `std` adds threads and the recorder to it, and is on by default. Without both
+//! there is [`conformance`] alone, which needs neither and runs in a kernel.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 
+#[cfg(feature = "machine")]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "machine")]
 pub mod amd;
+#[cfg(feature = "machine")]
 mod chooser;
+pub mod conformance;
+#[cfg(feature = "machine")]
 pub mod cpu;
+#[cfg(feature = "machine")]
 mod device_tlb;
 #[cfg(feature = "std")]
 pub mod explore;
+#[cfg(feature = "machine")]
 mod ground;
 mod lock;
+#[cfg(feature = "machine")]
 mod look_up;
+#[cfg(feature = "machine")]
 pub mod memory;
+#[cfg(feature = "machine")]
 mod model;
+#[cfg(feature = "machine")]
 pub mod ocxl;
+#[cfg(feature = "machine")]
 pub mod oracle;
+#[cfg(feature = "machine")]
 pub mod platform;
 #[cfg(feature = "std")]
 pub mod recorder;
+#[cfg(feature = "machine")]
 pub mod smmuv3;
+#[cfg(feature = "machine")]
 mod tlb;
+#[cfg(feature = "machine")]
 pub mod vtd;
+#[cfg(feature = "machine")]
 mod world;
 
+#[cfg(feature = "machine")]
 pub use chooser::Temper;
+#[cfg(feature = "machine")]
 pub use model::Model;

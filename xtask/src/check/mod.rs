@@ -69,7 +69,14 @@ fn lints_by_features() -> Result<()> {
         "--no-default-features",
     ])?;
     clippy(&["--package", LIBRARY, "--all-targets", "--all-features"])?;
-    clippy(&["--package", MODEL, "--no-default-features"])
+    clippy(&["--package", MODEL, "--no-default-features"])?;
+    clippy(&[
+        "--package",
+        MODEL,
+        "--no-default-features",
+        "--features",
+        "machine",
+    ])
 }
 
 fn documentation() -> Result<()> {
@@ -94,14 +101,19 @@ fn documentation() -> Result<()> {
 fn no_std_builds() -> Result<()> {
     for target in TARGETS {
         let core = rust_src::find_or_fetch(target)?;
-        for features in ["--no-default-features", "--all-features"] {
+        // Of the model the conformance suite alone: kernels run it on the target.
+        for (package, features) in [
+            (LIBRARY, "--no-default-features"),
+            (LIBRARY, "--all-features"),
+            (MODEL, "--no-default-features"),
+        ] {
             let mut cargo = workspace::cargo();
             cargo.args([
                 "build",
                 "--quiet",
                 "--release",
                 "--package",
-                LIBRARY,
+                package,
                 features,
             ]);
             core.apply(&mut cargo, target);

@@ -1,0 +1,70 @@
+//! Whether a port keeps its contract: one call each for a `Platform`, for an `Arch` with the page tables under it, and for a
+//! `SecondaryTlb`.
+//!
+//! The library frees memory on the strength of what a kernel's port answers, and cannot tell a wrong answer. This suite goes through the
+//! contract sentence by sentence and checks each that can be seen from outside. It neither allocates nor needs `std`, so it runs on the
+//! target, in a kernel that has started its CPUs; take the crate with `default-features = false` there.
+//!
+//! * [`platform()`]: CPU numbers, pinning, masked interrupts, the clock, interrupts between CPUs, and answers that may not change.
+//! * [`arch()`]: a page-table change, then each of the engine's entry points, then every CPU and the device look. Beforehand the same
+//!   without the flush: how often somebody still saw the old entry is in [`Passed`], and is no failure, as hardware may drop entries at any time.
+//!   A run in which nobody ever did proves little.
+//! * [`secondary()`]: queueing, sealing, polling and releasing, and with a device that looks, what the fences vouch for.
+//!
+//! Each returns [`Passed`], or the first [`Failure`], which names the sentence that was broken and who broke it.
+//!
+//! What it cannot see: instructions that a sequence has in vain, nanoseconds that are none, an access still under way through an entry that has
+//! gone, handlers that sleep or allocate, and NMI handlers. On real hardware a rare race may need many runs.
+//!
+//! # Example
+//! A platform on the software machine, whose CPUs the calling thread takes the part of in turn. In a kernel [`Cpus`] is whatever runs a
+//! function on another CPU.
+#![cfg_attr(not(feature = "std"), doc = "```ignore")]
+#![cfg_attr(feature = "std", doc = "```")]
+//! use tlb_shootdown::cpu_set::CpuId;
+//! use tlb_shootdown::platform::Platform;
+//! use tlb_shootdown::shootdown::Shootdown;
+//! use tlb_shootdown_model::conformance::{self, Cpus};
+//! use tlb_shootdown_model::platform::{ModelPlatform, PlainArch};
+//! use tlb_shootdown_model::{Model, Temper};
+//!
+//! struct Machine(ModelPlatform<PlainArch>);
+//!
+//! impl Cpus for Machine {
+//!     fn run_on(&self, cpu: CpuId, work: &(dyn Fn() + Sync)) {
+//!         let caller = self.0.cpu();
+//!         self.0.set_current(cpu.index());
+//!         work();
+//!         self.0.set_current(caller.index());
+//!     }
+//! }
+//!
+//! let model = Model::new(3, Temper::Late);
+//! let platform = ModelPlatform::new(model.clone());
+//! let machine = Machine(platform.clone());
+//! let engine = Shootdown::<_, 1>::new(platform, PlainArch::new(model));
+//! let engine: &'static _ = Box::leak(Box::new(engine));
+//! machine.0.set_handler(|| engine.on_ipi());
+//! for cpu in 0..3 {
+//!     machine.run_on(CpuId::new(cpu), &|| engine.cpu_online().unwrap());
+//! }
+//!
+//! let passed = conformance::platform(engine, &machine).unwrap();
+//! println!("{passed}");
+//! ```
+
+mod arch;
+mod cpus;
+mod entry;
+mod failure;
+mod passed;
+mod platform;
+mod secondary;
+
+pub use arch::{Probe, Way, arch};
+pub use cpus::Cpus;
+pub use entry::{Agent, Entry, Frame, PAGES, Window};
+pub use failure::{Failure, Who};
+pub use passed::Passed;
+pub use platform::platform;
+pub use secondary::{Bounds, Surroundings, secondary};

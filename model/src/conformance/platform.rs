@@ -1,0 +1,86 @@
+//! The contract of `Platform`, as far as it can be seen.
+
+mod answers;
+mod clock;
+mod interrupts;
+mod masks;
+mod numbers;
+
+use super::cpus::Cpus;
+use super::failure::Failure;
+use super::passed::Passed;
+use tlb_shootdown::cpu_set::{CpuId, CpuSet};
+use tlb_shootdown::error::FlushError;
+use tlb_shootdown::platform::Platform;
+use tlb_shootdown::shootdown::Shootdown;
+
+/// Checks a kernel's [`Platform`] on all CPUs that are online. Takes well under a second on hardware, and as long as the
+/// engine's patience where a CPU does not answer.
+///
+/// # Errors
+/// The first sentence of the contract that is found broken.
+///
+/// # Context
+/// Task context on one CPU, interrupts on, no lock held, after every CPU has come online; no CPU comes or goes meanwhile. Flushes go
+/// on as they like.
+pub fn platform<P: Platform, const WORDS: usize>(
+    engine: &Shootdown<P, WORDS>,
+    cpus: &dyn Cpus,
+) -> Result<Passed, Failure> {
+    let subject = Subject {
+        engine,
+        cpus,
+        online: engine.online_cpus(),
+    };
+    let mut passed = Passed::default();
+    numbers::check(&subject, &mut passed)?;
+    answers::check(&subject, &mut passed)?;
+    clock::check(&subject, &mut passed)?;
+    interrupts::check(&subject, &mut passed)?;
+    masks::check(&subject, &mut passed)?;
+    interrupts::check_both_ways(&subject, &mut passed)?;
+    Ok(passed)
+}
+
+/// What is under test.
+struct Subject<'a, P: Platform, const WORDS: usize> {
+    engine: &'a Shootdown<P, WORDS>,
+    cpus: &'a dyn Cpus,
+    online: CpuSet<WORDS>,
+}
+
+impl<P: Platform, const WORDS: usize> Subject<'_, P, WORDS> {
+    fn platform(&self) -> &P {
+        self.engine.platform()
+    }
+
+    /// The CPUs other than this one.
+    fn others(&self, me: CpuId) -> CpuSet<WORDS> {
+        let mut others = self.online;
+        others.remove(me);
+        others
+    }
+
+    /// The first of the CPUs that have not answered; the whole round where the engine refused it.
+    fn round(&self) -> Result<(), Silent> {
+        match self.engine.sync_lockless_walkers() {
+            Ok(_) => Ok(()),
+            Err(FlushError::Incomplete(incomplete)) => Err(Silent(incomplete.cpus.iter().next())),
+            Err(FlushError::Refused(_)) => Err(Silent(None)),
+        }
+    }
+}
+
+/// A CPU did not answer, or it is not known which.
+struct Silent(Option<CpuId>);
+
+/// Turns of the platform's spin loop until something holds; whether it came to hold.
+fn turns_until<P: Platform>(platform: &P, turns: u32, holds: impl Fn() -> bool) -> bool {
+    for _ in 0..turns {
+        if holds() {
+            return true;
+        }
+        platform.relax();
+    }
+    holds()
+}

@@ -1,0 +1,97 @@
+//! Masked interrupts: no handler runs while one guard of several lives, and handlers run again after the last.
+
+use super::{Subject, turns_until};
+use crate::conformance::cpus::{Check, check_together};
+use crate::conformance::failure::Failure;
+use crate::conformance::passed::Passed;
+use core::sync::atomic::{AtomicBool, Ordering};
+use tlb_shootdown::cpu_set::CpuId;
+use tlb_shootdown::platform::Platform;
+
+/// Turns for which interrupts stay off once one has been sent.
+const OFF: u32 = 2_000;
+
+/// Turns within which the other CPU has begun.
+const TOGETHER: u32 = 4_000_000;
+
+pub(super) fn check<P: Platform, const WORDS: usize>(
+    subject: &Subject<'_, P, WORDS>,
+    passed: &mut Passed,
+) -> Check {
+    for holder in subject.online.iter() {
+        let Some(asker) = subject.others(holder).iter().next() else {
+            break;
+        };
+        let scene = Scene {
+            subject,
+            holder,
+            masked: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+        };
+        let together = check_together(subject.cpus, || match subject.platform().cpu() {
+            cpu if cpu == holder => scene.hold(),
+            cpu if cpu == asker => scene.ask(),
+            _ => Ok(()),
+        })?;
+        if !together {
+            passed.skipped += 2;
+            return Ok(());
+        }
+    }
+    passed.checks += 2;
+    Ok(())
+}
+
+/// One CPU with interrupts off, and another that waits for its answer.
+struct Scene<'a, P: Platform, const WORDS: usize> {
+    subject: &'a Subject<'a, P, WORDS>,
+    holder: CpuId,
+    masked: AtomicBool,
+    asked: AtomicBool,
+    answered: AtomicBool,
+    /// One of the two waits no longer for the other.
+    over: AtomicBool,
+}
+
+impl<P: Platform, const WORDS: usize> Scene<'_, P, WORDS> {
+    fn hold(&self) -> Check {
+        let platform = self.subject.platform();
+        let cpu = self.holder;
+        let outer = platform.irq_save();
+        // Neither of these may turn interrupts on again.
+        drop(platform.irq_save());
+        drop(platform.pin_cpu());
+        self.masked.store(true, Ordering::Release);
+        if !turns_until(platform, TOGETHER, || self.asked.load(Ordering::Acquire)) {
+            self.over.store(true, Ordering::Release);
+            return Err(Failure::NotTogether { cpu });
+        }
+        if turns_until(platform, OFF, || self.answered.load(Ordering::Acquire)) {
+            return Err(Failure::InterruptedWhileOff { cpu });
+        }
+        drop(outer);
+        // The asker's deadline ends this wait.
+        turns_until(platform, TOGETHER, || self.over.load(Ordering::Acquire));
+        Ok(())
+    }
+
+    fn ask(&self) -> Check {
+        let platform = self.subject.platform();
+        let masked = turns_until(platform, TOGETHER, || self.masked.load(Ordering::Acquire));
+        if !masked || self.over.load(Ordering::Acquire) {
+            let cpu = self.holder;
+            return Err(Failure::NotTogether { cpu });
+        }
+        self.asked.store(true, Ordering::Release);
+        let round = self.subject.round();
+        self.answered.store(round.is_ok(), Ordering::Release);
+        self.over.store(true, Ordering::Release);
+        round.map_err(|silent| match silent.0 {
+            Some(cpu) if cpu == self.holder => Failure::StaysMasked { cpu },
+            Some(cpu) => Failure::InterruptLost { cpu },
+            None => Failure::RoundRefused,
+        })
+    }
+}
