@@ -13,6 +13,7 @@ mod process;
 pub mod x86_64;
 
 pub use broken::Broken;
+pub use machine::proof::Proof;
 
 use self::family::Family;
 use self::machine::Modelled;

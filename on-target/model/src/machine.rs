@@ -1,5 +1,7 @@
 //! The machine that the scenarios drive.
 
+pub(crate) mod proof;
+
 use crate::broken::Broken;
 use crate::counting::{agree, deferred_range};
 use crate::family::{Family, Iommu as _, Platform};

@@ -131,6 +131,15 @@ impl<'a> Port<'a> {
         Err(Failure::FenceNotReached { sequence })
     }
 
+    /// The same of a fence, or the copy of one, that was reached before.
+    pub(super) fn wait_again(&self, fence: &mut Fence) -> Check {
+        let sequence = fence.sequence;
+        self.wait(fence).map_err(|failure| match failure {
+            Failure::FenceNotReached { .. } => Failure::FenceForgotten { sequence },
+            other => other,
+        })
+    }
+
     /// Queues, seals and waits.
     pub(super) fn flush(&self, flush: Flush) -> Check {
         self.queue_at_last(&self.change(flush))?;

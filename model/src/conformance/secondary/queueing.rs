@@ -2,11 +2,12 @@
 
 use super::Port;
 use crate::conformance::cpus::Check;
+use crate::conformance::entry::PAGES;
 use crate::conformance::failure::Failure;
 use crate::conformance::passed::Passed;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;
-use tlb_shootdown::secondary::{AttachKey, Invalidation};
+use tlb_shootdown::secondary::{AttachKey, Fence, Invalidation};
 
 pub(super) fn check(port: &Port<'_>, passed: &mut Passed) -> Check {
     empty_seals(port)?;
@@ -26,19 +27,21 @@ fn empty_seals(port: &Port<'_>) -> Check {
     let mut fence = empty_seal(port)?;
     port.wait(&mut fence)?;
     port.queue_at_last(&port.change(port.page(0)))?;
-    let mut sealed = port.seal()?;
+    let mut fence = port.seal()?;
+    let sealed = fence.sequence;
+    port.wait(&mut fence)?;
     for _ in 0..2 {
         let mut again = empty_seal(port)?;
-        let (sealed, given) = (sealed.sequence, again.sequence);
+        let given = again.sequence;
         if sealed != given {
             return Err(Failure::EmptySealIsNew { sealed, given });
         }
-        port.wait(&mut again)?;
+        port.wait_again(&mut again)?;
     }
-    port.wait(&mut sealed)
+    Ok(())
 }
 
-fn empty_seal(port: &Port<'_>) -> Result<tlb_shootdown::secondary::Fence, Failure> {
+fn empty_seal(port: &Port<'_>) -> Result<Fence, Failure> {
     let (fence, cost) = port.seal_counted()?;
     if (cost.commands, cost.syncs, cost.doorbells) == (0, 0, 0) {
         Ok(fence)
@@ -88,7 +91,7 @@ fn odd_ones(port: &Port<'_>) -> Check {
 /// Queued without a seal until there is no room. Whether that came to pass.
 fn full(port: &Port<'_>) -> Result<bool, Failure> {
     for number in 0..port.bounds.room {
-        let one = port.page(number as usize % crate::conformance::entry::PAGES);
+        let one = port.page(number as usize % PAGES);
         if port.queue(&port.change(one))?.is_err() {
             port.wait(&mut port.seal()?)?;
             // Empty now: a try or two, and no more.

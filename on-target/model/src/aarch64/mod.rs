@@ -4,6 +4,7 @@ mod smmu;
 
 use crate::broken::Broken;
 use crate::family::{Family, Platform};
+use crate::machine::proof::{Kind, Proof, prove};
 use crate::{Played, play};
 use tlb_shootdown::arch::aarch64::granule::Granule;
 use tlb_shootdown::arch::aarch64::{Aarch64, Config};
@@ -21,6 +22,17 @@ pub const YARDSTICK: &Yardstick = &Yardstick::AARCH64_SMMUV3_MODEL;
 /// See [`Played`].
 pub fn cells() -> Played {
     play::<Machine>()
+}
+
+/// Proves the ports with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn proof() -> Result<Proof, Broken> {
+    prove::<Machine>(&Kind {
+        kernel: 0xffff_8000_0000_0000,
+        shares: true,
+    })
 }
 
 struct Machine;

@@ -5,6 +5,7 @@ mod link;
 
 use crate::broken::Broken;
 use crate::family::{Family, Platform};
+use crate::machine::proof::{Kind as Ported, Proof, prove};
 use crate::{Played, play};
 use core::marker::PhantomData;
 use link::Link;
@@ -45,6 +46,42 @@ pub fn atsd_cells() -> Played {
 pub fn guest_cells() -> Played {
     play::<With<Guest>>()
 }
+
+/// Proves the ports of the POWER9 with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn snooping_proof() -> Result<Proof, Broken> {
+    prove::<With<Snooping>>(&Ported {
+        kernel: KERNEL,
+        shares: true,
+    })
+}
+
+/// Proves the ports of the POWER10 with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn atsd_proof() -> Result<Proof, Broken> {
+    prove::<With<Atsd>>(&Ported {
+        kernel: KERNEL,
+        shares: true,
+    })
+}
+
+/// Proves the ports of the guest with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn guest_proof() -> Result<Proof, Broken> {
+    prove::<With<Guest>>(&Ported {
+        kernel: KERNEL,
+        shares: false,
+    })
+}
+
+/// Where the kernel's quadrant begins.
+const KERNEL: u64 = 0xc000_0000_0000_0000;
 
 type Arch = PowerPc<ModelInstructions, 1>;
 

@@ -5,6 +5,7 @@ mod vtd;
 
 use crate::broken::Broken;
 use crate::family::{Family, Platform};
+use crate::machine::proof::{Kind, Proof, prove};
 use crate::{Played, play};
 use core::marker::PhantomData;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
@@ -34,6 +35,31 @@ pub fn vtd_cells() -> Played {
 pub fn amd_cells() -> Played {
     play::<Behind<amd::Iommu<Arch>>>()
 }
+
+/// Proves the ports behind a VT-d unit with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn vtd_proof() -> Result<Proof, Broken> {
+    prove::<Behind<vtd::Iommu<Arch>>>(&Kind {
+        kernel: KERNEL,
+        shares: true,
+    })
+}
+
+/// Proves the ports behind an AMD IOMMU with the conformance suite.
+///
+/// # Errors
+/// [`Broken`].
+pub fn amd_proof() -> Result<Proof, Broken> {
+    prove::<Behind<amd::Iommu<Arch>>>(&Kind {
+        kernel: KERNEL,
+        shares: true,
+    })
+}
+
+/// Where the kernel's half begins.
+const KERNEL: u64 = 0xffff_8000_0000_0000;
 
 type Arch = X86_64<ModelInstructions, 1>;
 
