@@ -14,6 +14,7 @@ pub trait Cpus: Sync {
     fn run_on(&self, cpu: CpuId, work: &(dyn Fn() + Sync));
 
     /// Runs `work` on every online CPU at the same time, as [`run_on`](Self::run_on) does on one, and returns true when all have ended.
+    /// Whoever has ended takes the shootdown interrupt again.
     /// False, with nothing run, where the kernel cannot: what takes two CPUs at once is then not checked, and [`Passed`](super::Passed)
     /// says so.
     fn run_together(&self, work: &(dyn Fn() + Sync)) -> bool {

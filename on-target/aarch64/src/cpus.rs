@@ -55,6 +55,11 @@ pub fn run_everywhere(work: impl Fn(usize) + Sync) {
     DESKS.run_everywhere(work);
 }
 
+/// Whether the executing CPU was interrupted since it was last asked.
+pub fn take_interrupt() -> bool {
+    INTERRUPTED[current()].swap(false, Ordering::Acquire)
+}
+
 /// What every CPU but the first does; `interrupted` stands in for its interrupt handler.
 pub(crate) fn serve(cpu: usize, interrupted: impl Fn()) -> ! {
     DESKS.serve(cpu, || {

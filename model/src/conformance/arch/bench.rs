@@ -6,6 +6,7 @@ use crate::conformance::cpus::{Check, ask};
 use crate::conformance::entry::{Agent, Entry, PAGES, Window, finds};
 use crate::conformance::failure::{Failure, Who};
 use crate::conformance::passed::Passed;
+use core::ops::Range;
 use tlb_shootdown::cpu_set::{CpuId, CpuSet};
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
@@ -72,10 +73,10 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         };
         self.prepare(way, window)?;
         self.change(way, window);
-        for (who, page) in self.looks(way) {
-            passed.controls += 1;
-            let is_new = self.sees(way, who, page, way.entries().1)?;
-            passed.stale += u32::from(!is_new);
+        for who in self.everybody(way) {
+            let differing = self.differing(way, who, pages(way), way.entries().1)?;
+            passed.controls += pages(way).len() as u32;
+            passed.stale += differing.count_ones();
         }
         self.restore_order(way)
     }
@@ -87,13 +88,12 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         };
         self.prepare(way, window)?;
         ask(self.probe, initiator, || self.carry_out(way, window))??;
-        for (who, page) in self.looks(way) {
-            let is_new = match (way, who) {
-                // What it was not told of.
-                (Way::SpuriousFault, Who::Device) => true,
-                _ => self.sees_at_last(way, who, page)?,
-            };
-            if !is_new {
+        for who in self.everybody(way) {
+            // What it was not told of.
+            if (way, who) == (Way::SpuriousFault, Who::Device) {
+                continue;
+            }
+            if let Some(page) = first(self.differing_at_last(way, who)?) {
                 return Err(Failure::Stale { way, who, page });
             }
         }
@@ -110,11 +110,9 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
             (0..PAGES).for_each(|page| window.store(page, entry));
             self.restore_order(way)?;
         }
-        for page in 0..PAGES {
-            for who in self.everybody(way) {
-                if !self.sees(way, who, page, old)? {
-                    return Err(Failure::Unprepared { who, page });
-                }
+        for who in self.everybody(way) {
+            if let Some(page) = first(self.differing(way, who, 0..PAGES, old)?) {
+                return Err(Failure::Unprepared { who, page });
             }
         }
         Ok(())
@@ -142,11 +140,6 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         pages(way).for_each(|page| window.store(page, new));
     }
 
-    fn looks(&self, way: Way) -> impl Iterator<Item = (Who, usize)> {
-        self.everybody(way)
-            .flat_map(move |who| pages(way).map(move |page| (who, page)))
-    }
-
     /// Whoever may hold entries of the pages.
     fn everybody(&self, way: Way) -> impl Iterator<Item = Who> + use<P, WORDS> {
         let online = self.online;
@@ -157,45 +150,57 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
             .chain(device.then_some(Who::Device))
     }
 
-    fn sees(&self, way: Way, who: Who, page: usize, entry: Entry) -> Result<bool, Failure> {
-        let look = |agent: &dyn Agent| finds(agent, page, entry, way.is_of_rights());
+    /// The pages, one bit each, in which somebody does not find what this entry says.
+    fn differing(
+        &self,
+        way: Way,
+        who: Who,
+        pages: Range<usize>,
+        entry: Entry,
+    ) -> Result<u32, Failure> {
+        let look = |agent: &dyn Agent| {
+            let differs = |&page: &usize| !finds(agent, page, entry, way.is_of_rights());
+            bits(pages.clone().filter(differs))
+        };
         match who {
-            Who::Cpu(cpu) => ask(self.probe, cpu, || match self.window(way) {
-                Some(window) => finds(window, page, entry, way.is_of_rights()),
-                None => true,
+            Who::Cpu(cpu) => ask(self.probe, cpu, || {
+                self.window(way).map_or(0, |window| look(window))
             }),
-            Who::Device => Ok(self.probe.device().is_none_or(look)),
+            Who::Device => Ok(self.probe.device().map_or(0, look)),
         }
     }
 
     /// The same after the flush, where a CPU may have to repair a spurious fault first.
-    fn sees_at_last(&self, way: Way, who: Who, page: usize) -> Result<bool, Failure> {
+    fn differing_at_last(&self, way: Way, who: Who) -> Result<u32, Failure> {
         let (_, new) = way.entries();
+        let differing = self.differing(way, who, pages(way), new)?;
         let repairs = match way {
             Way::SpuriousFault => true,
             Way::FlushUpgrade | Way::Upgrade => self.engine.platform().repairs_spurious_faults(),
             _ => false,
         };
-        let Who::Cpu(cpu) = who else {
-            return self.sees(way, who, page, new);
-        };
-        ask(self.probe, cpu, || {
-            let Some(window) = self.window(way) else {
-                return Ok(true);
-            };
-            let finds = || finds(window, page, new, way.is_of_rights());
-            if !repairs || finds() {
-                return Ok(finds());
+        match (who, self.window(way)) {
+            (Who::Cpu(cpu), Some(window)) if repairs && differing != 0 => {
+                let (at, size) = (window.address(0), window.page_size());
+                let fix = || self.engine.fix_spurious_fault(self.space, at, size);
+                let fixed = ask(self.probe, cpu, fix)?;
+                fixed.map_err(|refused| Failure::FlushRefused { way, refused })?;
+                self.differing(way, who, pages(way), new)
             }
-            let (at, size) = (window.address(page), window.page_size());
-            let fixed = self.engine.fix_spurious_fault(self.space, at, size);
-            fixed.map_err(|refused| Failure::FlushRefused { way, refused })?;
-            Ok(finds())
-        })?
+            _ => Ok(differing),
+        }
     }
 }
 
 /// The pages that a way changes.
-fn pages(way: Way) -> core::ops::Range<usize> {
+fn pages(way: Way) -> Range<usize> {
     0..if way.is_of_one_page() { 1 } else { PAGES }
+}
+
+fn bits(pages: impl Iterator<Item = usize>) -> u32 {
+    pages.fold(0, |all, page| all | 1 << page)
+}
+
+fn first(pages: u32) -> Option<usize> {
+    (pages != 0).then(|| pages.trailing_zeros() as usize)
 }

@@ -9,10 +9,10 @@ use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::platform::Platform;
 
 /// How often the question goes round the CPUs.
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 4;
 
 /// Looks of each CPU while all look.
-const LOOKS: u32 = 256;
+const LOOKS: u32 = 64;
 
 /// Turns between the load of another CPU's time and the look at the clock. A CPU may read its clock early, by as much as it looks
 /// ahead of a load that misses; that is no clock that goes back.

@@ -11,7 +11,7 @@ use tlb_shootdown::platform::Platform;
 
 /// Rounds of each CPU, so many turns of the spin loop apart as the number says, modulo [`PHASES`]: one of them meets the others
 /// in their handlers.
-const ROUNDS: u32 = 64;
+const ROUNDS: u32 = 32;
 const PHASES: u32 = 16;
 
 pub(super) fn check<P: Platform, const WORDS: usize>(

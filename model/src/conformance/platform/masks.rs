@@ -51,7 +51,7 @@ struct Scene<'a, P: Platform, const WORDS: usize> {
     masked: AtomicBool,
     asked: AtomicBool,
     answered: AtomicBool,
-    /// One of the two waits no longer for the other.
+    /// The holder waits no longer for the asker.
     over: AtomicBool,
 }
 
@@ -71,9 +71,8 @@ impl<P: Platform, const WORDS: usize> Scene<'_, P, WORDS> {
         if turns_until(platform, OFF, || self.answered.load(Ordering::Acquire)) {
             return Err(Failure::InterruptedWhileOff { cpu });
         }
+        // Its work ends here, so that from here on it takes the interrupt.
         drop(outer);
-        // The asker's deadline ends this wait.
-        turns_until(platform, TOGETHER, || self.over.load(Ordering::Acquire));
         Ok(())
     }
 
@@ -87,7 +86,6 @@ impl<P: Platform, const WORDS: usize> Scene<'_, P, WORDS> {
         self.asked.store(true, Ordering::Release);
         let round = self.subject.round();
         self.answered.store(round.is_ok(), Ordering::Release);
-        self.over.store(true, Ordering::Release);
         round.map_err(|silent| match silent.0 {
             Some(cpu) if cpu == self.holder => Failure::StaysMasked { cpu },
             Some(cpu) => Failure::InterruptLost { cpu },
