@@ -13,8 +13,9 @@
 //!
 //! Each returns [`Passed`], or the first [`Failure`], which names the sentence that was broken and who broke it.
 //!
-//! What it cannot see: instructions that a sequence has in vain, nanoseconds that are none, an access still under way through an entry that has
-//! gone, handlers that sleep or allocate, and NMI handlers. On real hardware a rare race may need many runs.
+//! What it does not see: instructions that a sequence has in vain, nanoseconds that are none, an access still under way through an entry that has
+//! gone, calls that sleep, allocate or wait, NMI handlers, wakers, borrowed roots, and CPUs that come and go. On real hardware a rare race may
+//! need many runs.
 //!
 //! # Example
 //! A platform on the software machine, whose CPUs the calling thread takes the part of in turn. In a kernel [`Cpus`] is whatever runs a

@@ -71,7 +71,7 @@ fn engine(mask: Mask) -> &'static Engine {
     };
     let patience = Patience {
         nanoseconds: Duration::from_secs(30).as_nanos() as u64,
-        turns: 50_000,
+        turns: 200_000,
     };
     let engine = Engine::with_patience(platform, PlainArch::new(model), patience);
     let engine: &'static Engine = Box::leak(Box::new(engine));

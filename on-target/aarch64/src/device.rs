@@ -90,6 +90,12 @@ impl Devices {
         Ok(())
     }
 
+    /// The driver, and the key of the space that the devices share.
+    pub fn attached(&self) -> Option<(&'static Smmu, AttachKey)> {
+        let (key, _) = self.attached.as_ref()?;
+        Some((self.smmu, *key))
+    }
+
     /// Takes the devices off `space`, if they are attached.
     ///
     /// # Errors
