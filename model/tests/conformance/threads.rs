@@ -34,6 +34,8 @@ pub(crate) enum Mask {
 
 thread_local! {
     static OFF: Cell<u32> = const { Cell::new(0) };
+    /// Guards that live, whatever they do.
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
     /// In its interrupt handler, which ends as it must.
     static HANDLES: Cell<bool> = const { Cell::new(false) };
     /// Millions of turns are waited for somebody who does not come.
@@ -98,6 +100,10 @@ impl Threads {
             engine.on_ipi();
             HANDLES.set(false);
             OFF.set(before);
+            if GUARDS.get() > 0 {
+                // Too early, and the others are to see it, however loaded the host is.
+                thread::sleep(Duration::from_millis(200));
+            }
         }
     }
 
@@ -161,6 +167,7 @@ struct Off(Mask);
 
 impl Drop for Off {
     fn drop(&mut self) {
+        GUARDS.set(GUARDS.get() - 1);
         match self.0 {
             Mask::EndsWithInner => OFF.set(0),
             Mask::NeverEnds if !HANDLES.get() => {}
@@ -195,6 +202,7 @@ unsafe impl Platform for Threads {
 
     fn irq_save(&self) -> Off {
         OFF.set(OFF.get() + 1);
+        GUARDS.set(GUARDS.get() + 1);
         Off(self.mask)
     }
 

@@ -9,7 +9,7 @@ use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::platform::Platform;
 
 /// Turns for which interrupts stay off once one has been sent.
-const OFF: u32 = 20_000;
+const OFF: u32 = 2_000;
 
 /// Turns within which the other CPU has begun.
 const TOGETHER: u32 = 4_000_000;
