@@ -6,7 +6,7 @@ use crate::broken::Broken;
 use crate::counting::{agree, deferred_range};
 use crate::family::{Family, Iommu as _, Platform};
 use crate::process::{self, Process};
-use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, Ordering};
 use tlb_shootdown::address::{PageSize, VirtAddr};
 use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::dma::DmaBarriers;
@@ -49,7 +49,7 @@ pub(crate) struct Modelled<F: Family> {
     /// An upgrade in two steps of which the first is made.
     widening: Option<Mapping>,
     /// Whether a flush has returned since both spaces were new.
-    is_flushed: Cell<bool>,
+    is_flushed: AtomicBool,
 }
 
 impl<F: Family> Modelled<F> {
@@ -80,7 +80,7 @@ impl<F: Family> Modelled<F> {
             frames: model.allocate(process::LARGE),
             pages: [None; PAGES as usize],
             widening: None,
-            is_flushed: Cell::new(false),
+            is_flushed: AtomicBool::new(false),
             model,
         })
     }
@@ -139,7 +139,7 @@ impl<F: Family> Modelled<F> {
         self.end(process)?;
         self.end(neighbour)?;
         self.judge()?;
-        self.is_flushed.set(false);
+        self.is_flushed.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl<F: Family> Modelled<F> {
     /// A control leaves the flush between its two stores out: the second comes too early.
     fn is_the_control(&self, violation: &Violation) -> bool {
         let comes_too_early = matches!(violation, Violation::InstalledWhilePending { .. });
-        comes_too_early && !self.is_flushed.get()
+        comes_too_early && !self.is_flushed.load(Ordering::Relaxed)
     }
 
     /// Whether this is an upgrade that must not be made in place.
@@ -247,7 +247,7 @@ impl<F: Family> Modelled<F> {
     }
 
     fn excuse_nothing(&self) {
-        self.is_flushed.set(true);
+        self.is_flushed.store(true, Ordering::Relaxed);
         self.model.returned(self.process.tables.root(), 0, u64::MAX);
     }
 }

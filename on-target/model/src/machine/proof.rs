@@ -1,8 +1,9 @@
 //! The library's platforms, architectures and IOMMU drivers before the conformance suite.
 
-use super::{BASE, CPUS, Modelled};
+use super::{CPUS, Modelled};
 use crate::broken::Broken;
 use crate::family::{Family, Iommu as _};
+use crate::process::BASE;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
