@@ -63,6 +63,8 @@ pub struct Reclaim<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: 
     is_dirty: bool,
     /// How often a change was merged upward for want of a place.
     escalations: u32,
+    /// What those cost that were told when a change was added.
+    told: Cost,
 }
 
 impl<'e, P: Platform, const WORDS: usize, const PLACES: usize> Reclaim<'e, P, WORDS, PLACES> {
@@ -83,6 +85,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
             held,
             is_dirty: false,
             escalations: 0,
+            told: Cost::ZERO,
         }
     }
 
@@ -223,7 +226,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
 
     /// Secondary TLBs that cannot wait for the batch.
     fn tell_at_once(
-        &self,
+        &mut self,
         space: &AddressSpace<P::Arch, WORDS>,
         flush: Flush,
     ) -> Result<(), AddError<WORDS>> {
@@ -245,14 +248,17 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
                 .store_barrier(Reach::Broadcast, &mut cost);
         }
         match self.engine.finish_waits(Some(slots), waits, cost) {
-            Ok(_) => Ok(()),
+            Ok(cost) => {
+                self.told += cost;
+                Ok(())
+            }
             Err(FlushError::Refused(refused)) => Err(AddError::Refused(refused)),
             Err(FlushError::Incomplete(incomplete)) => Err(AddError::Incomplete(incomplete)),
         }
     }
 
     /// Flushes everything that was added, on every CPU and every secondary TLB, and releases what the batch holds. One round for all of
-    /// it: see the [module](super).
+    /// it: see the [module](super). The cost is that of the round, and of the notices that were given when changes were added.
     ///
     /// # Errors
     /// [`FlushError`]. Everything stays in the batch and is held: flush again.
@@ -301,6 +307,8 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         }
         self.is_dirty = false;
         self.held.release();
+        // Counted when it was complete.
+        cost += core::mem::take(&mut self.told);
         cost
     }
 

@@ -16,6 +16,20 @@ fn two_cpus() -> Arc<World> {
     world
 }
 
+/// Unmaps the page in a batch, and frees the frame if everybody has answered after one look.
+fn unmap_in_a_batch(world: &World) {
+    world.page.unmap();
+    let mut batch = Reclaim::<_, 1, 1>::new(&world.engine);
+    batch.add(&world.space, flush()).expect("live");
+    let mut flushing = batch.start().expect("CPU 0 is known");
+    if flushing.poll().is_ready() {
+        world.page.free();
+    }
+    // Who is not done must not wait here: loom's threads never spin.
+    core::mem::forget(flushing);
+    core::mem::forget(batch);
+}
+
 /// A flush of a batch is complete when the CPU that ran the space has answered.
 #[test]
 fn loom_promise_03_batch_against_answer() {
@@ -26,16 +40,7 @@ fn loom_promise_03_batch_against_answer() {
             world.engine.on_ipi();
             world.page.touch();
         });
-        world.page.unmap();
-        let mut batch = Reclaim::<_, 1, 1>::new(&world.engine);
-        batch.add(&world.space, flush()).expect("live");
-        let mut flushing = batch.start().expect("CPU 0 is known");
-        if flushing.poll().is_ready() {
-            world.page.free();
-        }
-        // Who is not done must not wait here: loom's threads never spin.
-        core::mem::forget(flushing);
-        core::mem::forget(batch);
+        unmap_in_a_batch(&world);
         runs.join().unwrap();
     });
 }
@@ -52,15 +57,7 @@ fn loom_promise_02_batch_against_switch() {
             world.engine.switch_to(&world.space).expect("live");
             world.page.touch();
         });
-        world.page.unmap();
-        let mut batch = Reclaim::<_, 1, 1>::new(&world.engine);
-        batch.add(&world.space, flush()).expect("live");
-        let mut flushing = batch.start().expect("CPU 0 is known");
-        if flushing.poll().is_ready() {
-            world.page.free();
-        }
-        core::mem::forget(flushing);
-        core::mem::forget(batch);
+        unmap_in_a_batch(&world);
         switches.join().unwrap();
     });
 }

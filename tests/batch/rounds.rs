@@ -190,8 +190,13 @@ fn promise_03_device_that_cannot_wait_is_told_at_add() {
     assert_eq!(iommu.read(key.0, 7), None, "not in a batch");
     assert_eq!(machine.journal.take()[0], Event::StoreBarrier);
     assert_eq!(machine.cached(space, 7)[0], Some(1));
-    batch.flush().unwrap();
+    let cost = batch.flush().unwrap();
     assert_eq!(iommu.queued().len(), 1);
+    // The notice and the round.
+    assert_eq!((cost.store_barriers, cost.commands, cost.syncs), (2, 1, 1));
+    assert_eq!(engine.stats().store_barriers, 2);
+    batch.add(space, leaf(9)).unwrap();
+    assert_eq!(batch.flush().unwrap().commands, 1, "each is told once");
 }
 
 /// It does not answer: the change is in the batch all the same, and the caller is told.

@@ -13,7 +13,7 @@ mod tests {
     use tlb_shootdown_model::conformance::{
         self, Agent, Cpus, Entry, Frame, PAGES, Passed, Probe, Window,
     };
-    use tlb_shootdown_scenarios::Access;
+    use tlb_shootdown_scenarios::{Access, Directory};
 
     static TABLE: process::PageTable = process::PageTable::new();
 
@@ -75,7 +75,11 @@ mod tests {
         }
 
         fn hang_table(&self, hung: bool) -> bool {
-            TABLE.link_last_level(hung);
+            TABLE.set_directory(if hung {
+                Directory::Table
+            } else {
+                Directory::Empty
+            });
             true
         }
     }
