@@ -57,8 +57,7 @@ fn main() -> Result<(), Failure> {
 
     show("in a batch", &batch.flush()?);
     println!("{} frames came free", allocator.released());
-    machine.judge();
-    Ok(())
+    machine.judge()
 }
 
 fn start(machine: &Machine) -> Result<Vec<Process>, Failure> {

@@ -47,6 +47,5 @@ fn main() -> Result<(), Failure> {
     println!("{} pieces free at the end", allocator.released());
 
     println!("CPU 1 reads {:?}", machine.model.cpu(1).read(FIRST));
-    machine.judge();
-    Ok(())
+    machine.judge()
 }

@@ -85,9 +85,10 @@ impl Machine {
     }
 
     /// What the machine has to object to: a stale entry that was used, a frame that came free too early.
-    pub(crate) fn judge(&self) {
-        for violation in self.model.violations() {
-            println!("the machine objects: {violation}");
+    pub(crate) fn judge(&self) -> Result<(), Failure> {
+        match self.model.violations().first() {
+            Some(violation) => Err(format!("the machine objects: {violation}").into()),
+            None => Ok(()),
         }
     }
 }

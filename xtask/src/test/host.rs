@@ -1,6 +1,9 @@
 //! The tests that cargo runs on this machine.
 
+use std::fs;
 use std::time::Duration;
+
+use anyhow::Result;
 
 use crate::test::tally::Tally;
 use crate::{process, workspace};
@@ -14,6 +17,46 @@ const A_NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
 /// Unit, integration and doc tests of every default member.
 pub(crate) fn default_members() -> Tally {
     cargo_test("host", workspace::cargo().args(["test", "--no-fail-fast"]))
+}
+
+/// Every example, which ends well where the machine under it has nothing to object to.
+pub(crate) fn examples() -> Tally {
+    let names = match example_names() {
+        Ok(names) => names,
+        Err(error) => return Tally::failure(format!("examples: {error:#}")),
+    };
+    let mut tally = Tally::default();
+    for name in names {
+        let mut cargo = workspace::cargo();
+        cargo.args([
+            "run",
+            "--quiet",
+            "--package",
+            "tlb-shootdown",
+            "--example",
+            &name,
+        ]);
+        match process::capture(&mut cargo, LIMIT) {
+            Ok(ended) if ended.success() => tally.passed += 1,
+            Ok(ended) => tally
+                .failed
+                .push(format!("examples: {name}: {}", ended.stderr.trim())),
+            Err(error) => tally.failed.push(format!("examples: {name}: {error:#}")),
+        }
+    }
+    tally
+}
+
+fn example_names() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in fs::read_dir(workspace::root().join("examples"))? {
+        let path = file?.path();
+        if let (Some(stem), true) = (path.file_stem(), path.is_file()) {
+            names.push(stem.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The library with every optional feature: its logging and formatting implementations are tested nowhere else.

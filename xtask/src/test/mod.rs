@@ -32,8 +32,9 @@ pub(crate) struct Options {
 /// A part's name and what runs it.
 type Part = (&'static str, fn() -> Tally);
 
-const HOST: [Part; 5] = [
+const HOST: [Part; 6] = [
     ("host and doc tests", host::default_members),
+    ("examples", host::examples),
     ("library with all features", host::all_features),
     ("interleavings under loom", host::loom),
     ("mistakes put back", mistakes),
