@@ -146,7 +146,7 @@ impl<M: Machine> Kernel<M> {
         };
         self.take_counts();
         let cost = open.flush().unwrap();
-        self.compare(&cost);
+        self.compare_deferred(&cost);
         self.last_cost = cost;
         self.batches[batch].open = Some(open);
         self.is_flushed(batch);
@@ -178,7 +178,7 @@ impl<M: Machine> Kernel<M> {
         self.take_counts();
         if self.left != Left::FlushesBeforeIo {
             let cost = open.flush_before_io().unwrap();
-            self.compare(&cost);
+            self.compare_deferred(&cost);
             self.is_flushed(batch);
         }
         self.batches[batch].open = Some(open);

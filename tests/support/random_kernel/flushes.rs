@@ -142,6 +142,13 @@ impl<M: Machine> Kernel<M> {
         self.devices.compare(cost, &counts);
     }
 
+    /// The same for what was deferred. Its cost holds notices that were given, and counted by the machine, when changes were added.
+    pub(super) fn compare_deferred(&self, cost: &Cost) {
+        if !self.devices.are_told_at_once() {
+            self.compare(cost);
+        }
+    }
+
     pub(super) fn returned(&self, half: Half, changes: &Changes) {
         let root = self.tables(half).root();
         changes.returned(self.rig.model(), root, &self.layout, half);

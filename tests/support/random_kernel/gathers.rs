@@ -42,7 +42,7 @@ impl<M: Machine> Kernel<M> {
         let mut gather = self.open_gather(space);
         self.unmap_into(&mut gather, Half::User(space), known);
         self.fill_up();
-        self.compare_gathered(&gather.finish().unwrap());
+        self.compare_deferred(&gather.finish().unwrap());
     }
 
     /// Two gathers are open at once, and finish on two CPUs one after the other.
@@ -60,16 +60,9 @@ impl<M: Machine> Kernel<M> {
             self.rig.enter_kernel(cpu);
             self.rig.platform().set_current(cpu);
             self.take_counts();
-            self.compare_gathered(&gather.finish().unwrap());
+            self.compare_deferred(&gather.finish().unwrap());
         }
         self.rig.platform().set_current(me);
-    }
-
-    /// Notices that are given when a change is gathered are not among the cost.
-    fn compare_gathered(&self, cost: &Cost) {
-        if !self.devices.are_told_at_once() {
-            self.compare(cost);
-        }
     }
 
     fn open_gather(&self, space: usize) -> Gathering<M::Arch> {
