@@ -21,16 +21,13 @@ const KERNEL: HardwareId = HardwareId(0);
 impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     /// The plan of a flush that was issued, and whose it was.
     pub(super) fn plan_of(&self, issued: &Issued, ceiling: u64) -> (Plan, HardwareId) {
-        match issued {
-            Issued::User(id, flush) => {
-                let plan = Plan::of_flush(flush, self.config.base_page(), ceiling);
-                (plan, *id)
-            }
-            Issued::Kernel(flush) => {
-                let depth = flush.depth();
-                (Plan::Process { depth }, KERNEL)
-            }
-        }
+        let plan = match issued {
+            Issued::User(_, flush) => Plan::of_flush(flush, self.config.base_page(), ceiling),
+            Issued::Kernel(flush) => Plan::Process {
+                depth: flush.depth(),
+            },
+        };
+        (plan, process_of(issued))
     }
 
     /// Completes what was broadcast.
@@ -59,16 +56,14 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
             return;
         }
         let ceiling = self.config.ceilings().broadcast;
-        let plans = || {
-            let all = issued.clone().into_iter();
-            all.map(|flush| self.plan_of(&flush, ceiling))
-        };
-        let Some((first, _)) = plans().next() else {
+        let all = || issued.clone().into_iter();
+        let Some(first) = all().next() else {
             return;
         };
         if defects.contains(Defects::ERAT) {
-            let is_alone = plans().nth(1).is_none();
-            let rb = match first.single().filter(|_| is_alone) {
+            let is_alone = all().nth(1).is_none();
+            let (plan, _) = self.plan_of(&first, ceiling);
+            let rb = match plan.single().filter(|_| is_alone) {
                 Some((addr, page)) => operand::by_address(addr, page),
                 None => operand::by_pid(0),
             };
@@ -78,9 +73,10 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
         }
         if defects.contains(Defects::STORE_QUEUE) {
             self.wait_between(cost);
-            for (index, (plan, id)) in plans().enumerate() {
-                let mut later = plans().skip(index + 1);
-                if !later.any(|(_, other)| other == id) {
+            for (index, one) in all().enumerate() {
+                let mut later = all().skip(index + 1);
+                if !later.any(|other| process_of(&other) == process_of(&one)) {
+                    let (plan, id) = self.plan_of(&one, ceiling);
                     self.repeat(plan.last(), id, cost);
                 }
             }
@@ -117,6 +113,14 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
             (Issued::Kernel(_), _) => EratLeft::Everything,
             (Issued::User(..), _) => EratLeft::User,
         }
+    }
+}
+
+/// Whose entries a flush was about.
+fn process_of(issued: &Issued) -> HardwareId {
+    match issued {
+        Issued::User(id, _) => *id,
+        Issued::Kernel(_) => KERNEL,
     }
 }
 
