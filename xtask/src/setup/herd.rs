@@ -103,11 +103,7 @@ fn fetch(folder: &Path, place: &Path) -> Result<()> {
     let archives = apt.fetch_with_dependencies(&[PACKAGE])?;
     cache::complete(place, |partial| {
         let root = partial.join("root");
-        let mut packages = Vec::new();
-        for archive in &archives {
-            apt::unpack(archive, &root)?;
-            packages.push(apt::name_and_version(archive)?);
-        }
+        let packages = apt::unpack_all(&archives, &root, || ())?;
         write_local(&model(&root), &partial.join("local"))?;
         Herd::tree(partial).context("the unpacked herd7 is of no use")?;
         Ok(packages)

@@ -143,6 +143,21 @@ pub(crate) fn name_and_version(archive: &Path) -> Result<String> {
     Ok(shown.stdout.trim().to_owned())
 }
 
+/// Unpacks these archives, and says what they were. `unpacked` is called after each.
+pub(crate) fn unpack_all(
+    archives: &[PathBuf],
+    into: &Path,
+    mut unpacked: impl FnMut(),
+) -> Result<Vec<String>> {
+    let mut packages = Vec::new();
+    for archive in archives {
+        unpack(archive, into)?;
+        packages.push(name_and_version(archive)?);
+        unpacked();
+    }
+    Ok(packages)
+}
+
 /// Unpacks an archive without running anything of it.
 pub(crate) fn unpack(archive: &Path, into: &Path) -> Result<()> {
     process::run(Command::new("dpkg").arg("-x").arg(archive).arg(into))

@@ -80,13 +80,7 @@ fn fetch(folder: &Path, place: &Path) -> Result<()> {
     fetching.finish_and_clear();
     let bar = progress::step("unpacking QEMU", archives.len() as u64);
     cache::complete(place, |partial| {
-        let root = partial.join("root");
-        let mut packages = Vec::new();
-        for archive in &archives {
-            apt::unpack(archive, &root)?;
-            packages.push(apt::name_and_version(archive)?);
-            bar.inc(1);
-        }
+        let packages = apt::unpack_all(&archives, &partial.join("root"), || bar.inc(1))?;
         for emulator in EMULATORS {
             Qemu::probe(emulator, Start::tree(partial)?)
                 .map_err(|error| anyhow!("the unpacked QEMU is of no use: {error:#}"))?;
