@@ -9,6 +9,9 @@
 //! `left_out` are the controls: the same kernel without the library's calls, then with the device untold. Each must be caught, on the side
 //! and on no other than the row says.
 //!
+//! Every row holds promises 1 (under machines whose stores are late), 3, 4 and 5, and 11 by its cost; rows that free, move or unshare tables hold 8, upgrades
+//! 9, the end of a process 7 and 10.
+//!
 //! Where Linux leaves something out (6.6 to 7.1) the row says so: POWER's page flushes and upgrades, and x86-64's upgrades by a fault, tell
 //! no device; accessed flags are cleared without a flush; IOMMUs are not told of freed kernel tables before 6.19.
 

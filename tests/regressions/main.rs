@@ -1,7 +1,7 @@
 //! Mistakes that kernels and drivers have made, each under the name of the bug: what happened, where, and what is to happen instead.
 //!
-//! `cargo xtask mutants` puts every one of them back into the library and sees its test fail. Mistakes that other tests hold already are in
-//! its table alone.
+//! `cargo xtask mutants` puts every one of them back into the library and sees its test fail; its table says which promise each breaks. Mistakes
+//! that other tests hold already are in that table alone.
 
 mod cpu;
 mod iommu;
