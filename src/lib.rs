@@ -87,6 +87,9 @@ mod mailbox;
 mod nmi;
 pub mod notifier;
 pub mod platform;
+#[cfg(test)]
+#[path = "../tests/support/property.rs"]
+mod property;
 pub mod report;
 pub mod secondary;
 pub mod shootdown;

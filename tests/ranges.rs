@@ -1,5 +1,9 @@
 //! Every constructor is total, rounds outward, and never turns a request into less than it was.
 
+#[path = "support/property.rs"]
+mod property;
+
+use property::properties;
 use proptest::prelude::*;
 use tlb_shootdown::address::{FlushRange, PageRange, PageSize, RangeError, VirtAddr};
 use tlb_shootdown::flush::{Depth, Flush};
@@ -44,7 +48,7 @@ fn covers(outer: &PageRange, inner: &PageRange) -> bool {
     outer.contains(inner.first()) && outer.contains(inner.last_byte())
 }
 
-proptest! {
+properties! {
     #[test]
     fn half_open_ranges_are_rounded_outward(start in addresses(), end in addresses(), size in sizes()) {
         let range = PageRange::new(VirtAddr::new(start), VirtAddr::new(end), size);

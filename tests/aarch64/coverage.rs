@@ -3,6 +3,7 @@
 //! The decoder is an emulator's reading of the operands, not the library's.
 
 use crate::common::*;
+use crate::property::properties;
 use proptest::prelude::*;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::aarch64::granule::Granule;
@@ -280,7 +281,7 @@ impl Request {
     }
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -16,6 +16,8 @@ mod features;
 mod historic;
 mod kernel;
 mod page;
+#[path = "../support/property.rs"]
+mod property;
 mod range;
 mod space;
 mod stress;

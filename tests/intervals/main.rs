@@ -9,6 +9,8 @@ mod may_not_sleep;
 mod membership;
 mod phases;
 mod properties;
+#[path = "../support/property.rs"]
+mod property;
 mod ranges;
 mod release;
 #[path = "../support/mod.rs"]

@@ -2,6 +2,7 @@
 //! its table is what the page table says.
 
 use crate::common::{Begins, Call, Device, PLACES, World, pages};
+use crate::property::properties;
 use crate::support::Machine;
 use proptest::prelude::*;
 use std::sync::OnceLock;
@@ -299,7 +300,7 @@ impl Test {
     }
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

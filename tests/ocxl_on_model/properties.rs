@@ -4,6 +4,7 @@
 use crate::accelerators::Accelerators;
 use crate::linked::kinds;
 use crate::own::{Own, ops};
+use crate::property::properties;
 use crate::random_kernel::{CPUS, Kernel, Left, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
@@ -53,7 +54,7 @@ fn run(setting: Setting, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-proptest! {
+properties! {
     #![proptest_config(config())]
 
     #[test]

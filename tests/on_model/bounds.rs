@@ -1,6 +1,7 @@
 //! Promise 11 on the model: what a flush of a range takes along beside the range.
 
 use crate::iommu::Iommu;
+use crate::property::properties;
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
@@ -55,7 +56,7 @@ fn lost(first: u64, count: u64, ril: bool) -> [u64; 3] {
     [0, 1, 2].map(|observer| (before[observer] - after[observer]) as u64)
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -8,6 +8,8 @@ mod machine;
 mod mailbox;
 mod own;
 mod properties;
+#[path = "../support/property.rs"]
+mod property;
 #[path = "../support/random_kernel/mod.rs"]
 mod random_kernel;
 mod rig;

@@ -3,6 +3,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
+use crate::property::properties;
 use crate::random_kernel::{CPUS, Kernel, Left, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use crate::smmu_devices::SmmuDevices;
@@ -72,7 +73,7 @@ fn run(setting: Setting, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-proptest! {
+properties! {
     #![proptest_config(config())]
 
     #[test]

@@ -4,6 +4,8 @@ mod defects;
 mod faulty;
 mod own;
 mod properties;
+#[path = "../support/property.rs"]
+mod property;
 #[path = "../support/random_kernel/mod.rs"]
 mod random_kernel;
 mod rig;

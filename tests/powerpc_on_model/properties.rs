@@ -3,6 +3,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
+use crate::property::properties;
 use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
@@ -55,7 +56,7 @@ fn run(setting: Setting, ops: &[Op<Own>]) {
     Kernel::new(Rig::new(setting.parts), setting.repairs).run(ops);
 }
 
-proptest! {
+properties! {
     #![proptest_config(config())]
 
     #[test]

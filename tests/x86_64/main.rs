@@ -18,4 +18,6 @@ mod kpti;
 mod lazy;
 mod operand;
 mod page;
+#[path = "../support/property.rs"]
+mod property;
 mod switching;

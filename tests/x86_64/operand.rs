@@ -207,6 +207,7 @@ fn invlpgb_at_the_edges() {
 
 mod coverage {
     use super::*;
+    use crate::property::properties;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -224,7 +225,7 @@ mod coverage {
             .collect()
     }
 
-    proptest! {
+    properties! {
         /// Each leaf entry of the range is dropped once and no other is.
         #[test]
         fn promise_11_invlpgb_is_exact(

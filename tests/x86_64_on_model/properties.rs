@@ -4,6 +4,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
+use crate::property::properties;
 use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
@@ -80,7 +81,7 @@ pub(crate) const ALL: &[Kind] = &[
     Kind::Broadcasts,
 ];
 
-proptest! {
+properties! {
     #![proptest_config(config())]
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::amd::AmdDevices;
 use crate::own::{Own, ops};
 use crate::properties::{ALL, Setting, setting};
+use crate::property::properties;
 use crate::random_kernel::{Devices, Kernel, Left, Op, config, noticing};
 use crate::rig::Rig;
 use crate::vtd::{VtdDevices, units};
@@ -38,7 +39,7 @@ fn run(setting: Setting, behind: Behind, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-proptest! {
+properties! {
     #![proptest_config(config())]
 
     #[test]

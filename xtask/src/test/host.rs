@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::test::harness::{FILTERED_OUT, parse};
 use crate::test::tally::Tally;
 use crate::{process, workspace};
 
 /// A cold build of everything for the host, and the tests.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What is started in the evening has ended by then.
-const A_NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
+pub(crate) const A_NIGHT: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// Unit, integration and doc tests of every default member.
 pub(crate) fn default_members() -> Tally {
@@ -105,17 +106,7 @@ const RANDOM_KERNELS: [&str; 4] = [
 ];
 
 /// How many operations each test with random kernels does in a night, and where it reads that.
-const NIGHT: (&str, &str) = ("TLB_RANDOM_OPERATIONS", "1000000");
-
-/// What the software machine's oracle judges: random kernels, explored ones, and every operation of memory management.
-pub(crate) fn properties() -> Tally {
-    let mut cargo = workspace::cargo();
-    cargo.args(["test", "--no-fail-fast", "--package", "tlb-shootdown"]);
-    for test in RANDOM_KERNELS.iter().chain(&["mm_operations"]) {
-        cargo.args(["--test", test]);
-    }
-    cargo_test("properties", &mut cargo)
-}
+pub(crate) const NIGHT: (&str, &str) = ("TLB_RANDOM_OPERATIONS", "1000000");
 
 /// The properties that random kernels are to keep, at length. The controls are the same as on every other run, and are left to those.
 pub(crate) fn random_kernels() -> Tally {
@@ -134,9 +125,6 @@ pub(crate) fn random_kernels() -> Tally {
     }
     tally
 }
-
-/// What stands for a test that a filter left out.
-const FILTERED_OUT: &str = "a test filtered out";
 
 fn cargo_test(part: &str, cargo: &mut std::process::Command) -> Tally {
     within(part, cargo, LIMIT)
@@ -158,73 +146,4 @@ fn within(part: &str, cargo: &mut std::process::Command, limit: Duration) -> Tal
             .push(format!("{part}: `{}` failed", process::shown(cargo)));
     }
     tally
-}
-
-/// Reads what the standard test harness prints: one line a test, and one line of sums a binary.
-fn parse(part: &str, output: &str) -> Tally {
-    let mut tally = Tally::default();
-    for line in output.lines() {
-        if let Some(sums) = line.strip_prefix("test result: ") {
-            tally.passed += number_before(sums, " passed");
-            let filtered = number_before(sums, " filtered out");
-            tally
-                .skipped
-                .extend((0..filtered).map(|_| FILTERED_OUT.to_owned()));
-        } else if let Some((name, end)) = test_line(line) {
-            match end.split_once(", ").unwrap_or((end, "no reason given")) {
-                ("ok", _) => tally.names.push(name.to_owned()),
-                ("FAILED", _) => tally.failed.push(format!("{part}: {name}")),
-                ("ignored", why) => tally.skipped.push(format!("{part}: {name}: {why}")),
-                _ => {}
-            }
-        }
-    }
-    tally
-}
-
-fn test_line(line: &str) -> Option<(&str, &str)> {
-    let (name, end) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
-    Some((name, end.trim_end()))
-}
-
-fn number_before(sums: &str, what: &str) -> u64 {
-    let before = sums.split_once(what).map(|(before, _)| before);
-    before
-        .and_then(|text| text.rsplit(' ').next()?.parse().ok())
-        .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_what_the_harness_prints() {
-        let output = "running 4 tests\n\
-            test cpu_set::tests::union ... ok\n\
-            test flush::tests::wraps ... FAILED\n\
-            test slow ... ignored, takes an hour\n\
-            test src/lib.rs - Engine (line 12) - compile ... ok\n\
-            test src/lib.rs - Other (line 3) ... ignored\n\
-            test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 1 filtered out; finished in 0.03s\n\
-            test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        let tally = parse("host", output);
-        assert_eq!(tally.passed, 42);
-        assert_eq!(
-            tally.names,
-            [
-                "cpu_set::tests::union",
-                "src/lib.rs - Engine (line 12) - compile"
-            ]
-        );
-        assert_eq!(tally.failed, ["host: flush::tests::wraps"]);
-        assert_eq!(
-            tally.skipped,
-            [
-                "host: slow: takes an hour",
-                "host: src/lib.rs - Other (line 3): no reason given",
-                FILTERED_OUT,
-            ]
-        );
-    }
 }

@@ -1,6 +1,7 @@
 //! Every test there is: on this machine, of the emitted machine code, and on the emulated machine.
 
 mod embedded_test;
+pub(crate) mod harness;
 pub(crate) mod host;
 mod on_target;
 pub(crate) mod tally;

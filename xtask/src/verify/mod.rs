@@ -1,6 +1,7 @@
 //! What is proven rather than tried.
 
 pub(crate) mod litmus;
+mod properties;
 
 use std::process::ExitCode;
 
@@ -34,8 +35,8 @@ struct Part {
 const PARTS: [Part; 5] = [
     Part {
         name: "properties",
-        short: host::properties,
-        long: host::random_kernels,
+        short: properties::run,
+        long: properties::run_long,
     },
     Part {
         name: "loom",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::address::VirtAddr;
+use crate::property::properties;
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -37,7 +38,7 @@ fn flushes() -> impl Strategy<Value = (PageRange, Option<PageSize>, PageSize)> {
     )
 }
 
-proptest! {
+properties! {
     /// An entry that overlaps the range, of any size that the stride and the promise leave possible, is hit at either end.
     #[test]
     fn promise_03_every_entry_that_may_have_changed_is_hit((pages, promised, base) in flushes()) {

@@ -1,5 +1,6 @@
 use super::{Span, Spans};
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
+use crate::property::properties;
 use proptest::prelude::*;
 
 /// The block that a command word stands for, decoded as 48882 2.4.3 says: the lowest zero bit from 12 upward is half the size.
@@ -39,7 +40,7 @@ fn check(range: PageRange) {
     );
 }
 
-proptest! {
+properties! {
     #[test]
     fn promise_11_blocks_cover_a_request_at_most_twice(a in any::<u64>(), b in any::<u64>(), shift in 0u32..52) {
         let (a, b) = (a >> 12, a.wrapping_add(b >> shift >> 12) >> 12);

@@ -4,6 +4,7 @@ extern crate std;
 
 use super::{AtcBlock, AtcBlocks};
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
+use crate::property::properties;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -28,7 +29,7 @@ fn words(start: u64, last: u64, stu_shift: u8) -> Vec<u64> {
     blocks.as_slice().iter().map(|block| block.word()).collect()
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     /// Everything asked for is covered, at most twice as much, by blocks no smaller than the device's unit.

@@ -7,6 +7,7 @@ use crate::address::{PageRange, PageSize, VirtAddr};
 use crate::flush::Flush;
 use crate::iommu::smmuv3::ids::Granule;
 use crate::iommu::smmuv3::span::{RangeFields, Span};
+use crate::property::properties;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -108,7 +109,7 @@ fn range_of(flush: &Flush) -> PageRange {
     }
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     /// Every byte asked for is covered, at most one granule more, by few commands, none of them reserved.

@@ -4,6 +4,7 @@ extern crate std;
 
 use super::{Block, Blocks};
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
+use crate::property::properties;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -64,7 +65,7 @@ fn any_range() -> impl Strategy<Value = PageRange> {
     })
 }
 
-proptest! {
+properties! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]

@@ -1,0 +1,155 @@
+//! What the standard test harness prints.
+
+use std::collections::BTreeMap;
+
+use crate::test::tally::Tally;
+
+/// What stands for a test that a filter left out.
+pub(crate) const FILTERED_OUT: &str = "a test filtered out";
+
+/// Reads what the standard test harness prints: one line a test, and one line of sums a binary.
+pub(crate) fn parse(part: &str, output: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in output.lines() {
+        if let Some(sums) = line.strip_prefix("test result: ") {
+            tally.passed += number_before(sums, " passed");
+            let filtered = number_before(sums, " filtered out");
+            tally
+                .skipped
+                .extend((0..filtered).map(|_| FILTERED_OUT.to_owned()));
+        } else if let Some((name, end)) = test_line(line) {
+            match end.split_once(", ").unwrap_or((end, "no reason given")) {
+                ("ok", _) => tally.names.push(name.to_owned()),
+                ("FAILED", _) => tally.failed.push(format!("{part}: {name}")),
+                ("ignored", why) => tally.skipped.push(format!("{part}: {name}: {why}")),
+                _ => {}
+            }
+        }
+    }
+    tally
+}
+
+fn test_line(line: &str) -> Option<(&str, &str)> {
+    let (name, end) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    Some((name, end.trim_end()))
+}
+
+fn number_before(sums: &str, what: &str) -> u64 {
+    let before = sums.split_once(what).map(|(before, _)| before);
+    before
+        .and_then(|text| text.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The rest of one line for each property after its program's name, from what its test prints under `--show-output`: `12 cases`, `512 runs, 40 states`, `7 executions`.
+/// Tests that print no amount are one case each, and share the line of their module.
+pub(crate) fn amounts(output: &str) -> Vec<String> {
+    let told = told(output);
+    let amount_of = |name: &str| told.iter().find(|(test, _)| *test == name);
+    let passed = output.lines().filter_map(test_line);
+    let passed = passed.filter_map(|(name, end)| (end == "ok").then_some(name));
+    let mut modules = BTreeMap::<&str, u64>::new();
+    let mut lines = Vec::new();
+    for name in passed {
+        match amount_of(name) {
+            Some((_, amount)) => lines.push(format!("::{name}: {amount}")),
+            None => {
+                let module = name.rfind("::").map_or("", |end| &name[..end]);
+                *modules.entry(module).or_default() += 1;
+            }
+        }
+    }
+    let modules = modules.into_iter();
+    lines.extend(modules.map(|(module, cases)| {
+        let at = if module.is_empty() { "" } else { "::" };
+        format!("{at}{module}: {cases} cases")
+    }));
+    lines
+}
+
+/// The amounts that tests have printed, by the test's name.
+fn told(output: &str) -> Vec<(&str, &str)> {
+    let mut told = Vec::new();
+    let mut test = None;
+    for line in output.lines() {
+        if let Some(header) = line.strip_prefix("---- ") {
+            test = header.strip_suffix(" stdout ----");
+        } else if let (Some(test), Some(amount)) = (test, amount(line)) {
+            told.push((test, amount));
+        }
+    }
+    told
+}
+
+/// What follows the last colon, where it begins with a number of tries.
+fn amount(line: &str) -> Option<&str> {
+    let amount = line.rsplit_once(": ").map_or(line, |(_, amount)| amount);
+    let (number, unit) = amount.split_once(' ')?;
+    let is_unit = ["cases", "executions", "runs"]
+        .iter()
+        .any(|known| unit.starts_with(known));
+    (is_unit && number.parse::<u64>().is_ok()).then_some(amount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_the_harness_prints() {
+        let output = "running 4 tests\n\
+            test cpu_set::tests::union ... ok\n\
+            test flush::tests::wraps ... FAILED\n\
+            test slow ... ignored, takes an hour\n\
+            test src/lib.rs - Engine (line 12) - compile ... ok\n\
+            test src/lib.rs - Other (line 3) ... ignored\n\
+            test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 1 filtered out; finished in 0.03s\n\
+            test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let tally = parse("host", output);
+        assert_eq!(tally.passed, 42);
+        assert_eq!(
+            tally.names,
+            [
+                "cpu_set::tests::union",
+                "src/lib.rs - Engine (line 12) - compile"
+            ]
+        );
+        assert_eq!(tally.failed, ["host: flush::tests::wraps"]);
+        assert_eq!(
+            tally.skipped,
+            [
+                "host: slow: takes an hour",
+                "host: src/lib.rs - Other (line 3): no reason given",
+                FILTERED_OUT,
+            ]
+        );
+    }
+
+    #[test]
+    fn says_how_often_each_property_was_tried() {
+        let output = "test a::kernels ... ok\n\
+            test a::one ... ok\n\
+            test a::two ... ok\n\
+            test three ... ok\n\
+            test explored ... ok\n\
+            test wrong ... FAILED\n\
+            \nsuccesses:\n\n\
+            ---- a::kernels stdout ----\n\
+            305 cases\n\
+            ---- a::one stdout ----\n\
+            two: cases of doubt\n\
+            ---- explored stdout ----\n\
+            loom::explored: 512 runs, 40 states\n\
+            ---- wrong stdout ----\n\
+            3 cases\n";
+        assert_eq!(
+            amounts(output),
+            [
+                "::a::kernels: 305 cases",
+                "::explored: 512 runs, 40 states",
+                ": 1 cases",
+                "::a: 2 cases",
+            ]
+        );
+    }
+}
