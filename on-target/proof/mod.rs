@@ -1,25 +1,15 @@
 //! A kernel before the conformance suite: what the tests of all kernels share, each of which includes this file and names itself `kernel`.
 
+mod mapped;
+
 use crate::kernel::platform::{self, ENGINE};
-use crate::kernel::{cpus, kernel_half, memory, probe, process};
+use crate::kernel::{cpus, kernel_half, probe, process};
+use mapped::mapped;
 use tlb_shootdown::address::{PageSize, VirtAddr};
-use tlb_shootdown_model::conformance::{self, Agent, Entry, Frame, PAGES, Passed, Probe, Window};
+use tlb_shootdown_model::conformance::{self, Agent, Entry, PAGES, Passed, Probe, Window};
 use tlb_shootdown_scenarios::{Access, Directory};
 
 static TABLE: process::PageTable = process::PageTable::new();
-
-/// The frames under test, by their numbers here.
-const FRAMES: [Frame; 2] = [Frame::First, Frame::Second];
-
-/// What a page-table entry is made of: an address, and whether it is writable.
-fn mapped(entry: Entry) -> Option<(u64, bool)> {
-    let (frame, writable) = match entry {
-        Entry::Nothing => return None,
-        Entry::ReadOnly(frame) => (frame, false),
-        Entry::ReadWrite(frame) => (frame, true),
-    };
-    Some((memory::phys(frame as usize), writable))
-}
 
 fn word(access: Access) -> Option<u64> {
     match access {
@@ -121,9 +111,7 @@ pub(crate) fn every_way_of_flushing_reaches_every_cpu() {
     platform::bring_up();
     kernel_half::link();
     TABLE.clear();
-    for frame in FRAMES {
-        memory::fill(frame as usize, frame.word());
-    }
+    mapped::fill_frames();
     let space = ENGINE.new_space();
     for cpu in 0..cpus::COUNT {
         // SAFETY: a static table.

@@ -1,9 +1,12 @@
 //! The contract of `Arch`, of the page tables under it and of the whole engine, as CPUs and devices see it.
 
+mod at_once;
 mod bench;
+mod ending;
 mod flush;
 mod way;
 
+pub use ending::ending;
 pub use way::Way;
 
 use super::cpus::Cpus;
@@ -28,10 +31,16 @@ pub trait Probe: Cpus + Window {
     fn kernel(&self) -> Option<&dyn Window> {
         None
     }
+
+    /// Has the executing CPU run the space no longer and keep its root, as it does for an idle task or a kernel thread
+    /// ([`Shootdown::enter_lazy`]); a kernel that never does so loads a root of its own. False where the suite is not to try.
+    fn idle(&self) -> bool {
+        false
+    }
 }
 
-/// Checks that every [`Way`] of flushing leaves no CPU and no device with an old entry, started on the calling CPU and on the last one.
-/// `space` is what the CPUs run and [`Probe::store`](Window::store) changes.
+/// Checks that every [`Way`] of flushing leaves no CPU and no device with an old entry, started on the calling CPU and on the last one, and in
+/// the end by all CPUs at once. `space` is what the CPUs run and [`Probe::store`](Window::store) changes.
 ///
 /// # Errors
 /// The first old entry that was used, and after which way; or why there was nothing to see. The pages are then left as they were.
@@ -56,5 +65,6 @@ pub fn arch<P: Platform, const WORDS: usize>(
             passed.note(possible);
         }
     }
+    passed.note(bench.at_once()?);
     Ok(passed)
 }

@@ -59,6 +59,10 @@ pub enum Failure {
     InterruptedWhileOff { cpu: CpuId },
     /// No handler runs after the last `irq_save` guard is dropped.
     StaysMasked { cpu: CpuId },
+    /// An NMI was sent to a CPU whose interrupts were off, and `Shootdown::on_nmi` was not called there.
+    NmiUnanswered { cpu: CpuId },
+    /// A waker that `Platform::wake_later` had kept was not woken, though the shootdown had ended.
+    NotWoken { cpu: CpuId },
 
     /// Before anything was flushed, somebody did not find in a page what was stored there.
     Unprepared { who: Who, page: usize },
@@ -66,6 +70,8 @@ pub enum Failure {
     Stale { way: Way, who: Who, page: usize },
     /// The engine refused to flush a test page.
     FlushRefused { way: Way, refused: Refused },
+    /// A CPU still walks the tables of a space that has ended.
+    RootKept { cpu: CpuId },
     /// A flush did not complete; the first CPU that has not answered, where it was a CPU.
     FlushIncomplete { way: Way, cpu: Option<CpuId> },
 

@@ -61,11 +61,13 @@ mod failure;
 mod passed;
 mod platform;
 mod secondary;
+mod whole;
 
-pub use arch::{Probe, Way, arch};
+pub use arch::{Probe, Way, arch, ending};
 pub use cpus::Cpus;
 pub use entry::{Agent, Entry, Frame, PAGES, Window};
 pub use failure::{Failure, Who};
 pub use passed::Passed;
 pub use platform::platform;
 pub use secondary::{Bounds, Surroundings, secondary};
+pub use whole::{Attached, Port, Proof, run};

@@ -4,7 +4,9 @@ mod answers;
 mod clock;
 mod interrupts;
 mod masks;
+mod nmi;
 mod numbers;
+mod wakes;
 
 use super::cpus::Cpus;
 use super::failure::Failure;
@@ -34,11 +36,18 @@ pub fn platform<P: Platform, const WORDS: usize>(
     };
     let mut passed = Passed::default();
     numbers::check(&subject, &mut passed)?;
-    answers::check(&subject, &mut passed)?;
+    let offers = answers::check(&subject, &mut passed)?;
     clock::check(&subject, &mut passed)?;
     interrupts::check(&subject, &mut passed)?;
     masks::check(&subject, &mut passed)?;
     interrupts::check_both_ways(&subject, &mut passed)?;
+    if offers.nmis {
+        nmi::check(&subject, &mut passed)?;
+    }
+    if offers.wakes {
+        wakes::check(&subject, &mut passed)?;
+    }
+    passed.skipped += u32::from(!offers.nmis) + u32::from(!offers.wakes);
     Ok(passed)
 }
 
@@ -79,6 +88,25 @@ fn turns_until<P: Platform>(platform: &P, turns: u32, holds: impl Fn() -> bool) 
     for _ in 0..turns {
         if holds() {
             return true;
+        }
+        platform.relax();
+    }
+    holds()
+}
+
+/// A second on the clock.
+const SECOND: u64 = 1_000_000_000;
+
+/// The same, and no longer than a second where there is a clock.
+fn soon<P: Platform>(platform: &P, turns: u32, mut holds: impl FnMut() -> bool) -> bool {
+    let start = platform.now();
+    for _ in 0..turns {
+        if holds() {
+            return true;
+        }
+        let passed = platform.now().zip(start).map(|(now, start)| now.saturating_sub(start));
+        if passed.is_some_and(|passed| passed > SECOND) {
+            break;
         }
         platform.relax();
     }

@@ -45,6 +45,12 @@ pub trait Surroundings: Sync {
     fn device(&self) -> Option<&dyn Window> {
         None
     }
+
+    /// Whether the device shows that its space was released. False where an emulated IOMMU goes on with a table that it has walked before:
+    /// whether the device is silent then is not checked, and [`Passed`] says so.
+    fn shows_release(&self) -> bool {
+        true
+    }
 }
 
 /// Checks a [`SecondaryTlb`] to which a space is attached as `key`, and releases that space in the end: it cannot be used any more.

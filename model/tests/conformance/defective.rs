@@ -23,6 +23,12 @@ pub(crate) enum Defect {
     FirstAlone,
     /// Walk caches are kept.
     KeepsTables,
+    /// Pages are not flushed by address where tables are concerned.
+    NoTables,
+    /// Of a change that covers several generations the first page alone is flushed.
+    FirstOfSeveral,
+    /// Kernel walk caches are kept.
+    KeepsKernelTables,
     /// Kernel pages are not flushed by address.
     NoKernelRange,
     /// Everything is flushed but what is the kernel's.
@@ -106,7 +112,11 @@ unsafe impl Arch for Defective {
         cost: &mut Cost,
     ) {
         let (pages, entries) = self.covered(pages, entries);
-        if !(self.is(Defect::NoLeaves) && entries.depth == Depth::Leaf) {
+        let is_left_out = match entries.depth {
+            Depth::Leaf => self.is(Defect::NoLeaves),
+            _ => self.is(Defect::NoTables),
+        };
+        if !is_left_out {
             self.inner.flush_tlb_range(id, &pages, entries, reach, cost);
         }
     }
@@ -124,7 +134,13 @@ unsafe impl Arch for Defective {
         reach: Reach,
         cost: &mut Cost,
     ) {
+        let depth = if self.is(Defect::KeepsKernelTables) {
+            Depth::Leaf
+        } else {
+            entries.depth
+        };
         if !self.is(Defect::NoKernelRange) {
+            let entries = Entries { depth, ..entries };
             self.inner
                 .flush_tlb_kernel_range(pages, entries, reach, cost);
         }
@@ -159,10 +175,23 @@ unsafe impl Arch for Defective {
             }
             FlushRange::Pages(pages) => {
                 let entries = Entries::from(&change.flush);
+                let is_of_several = change.since != change.generation;
+                let pages = &if is_of_several && self.is(Defect::FirstOfSeveral) {
+                    PageRange::page(pages.first(), pages.stride())
+                } else {
+                    *pages
+                };
                 self.flush_tlb_range(change.id, pages, entries, Reach::Local, cost);
             }
         }
         self.complete_local([issued], cost);
+    }
+
+    fn flush_in_nmi(&self, _cpu: CpuId) -> bool {
+        let mut cost = Cost::ZERO;
+        self.inner.flush_tlb_all(Reach::Local, &mut cost);
+        self.inner.complete_local([Issued::EVERYTHING], &mut cost);
+        true
     }
 
     fn activate(

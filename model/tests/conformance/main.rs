@@ -3,8 +3,10 @@
 mod arch;
 mod defective;
 mod mapped;
+mod pages;
 mod platform;
 mod played;
 mod secondary;
 mod software;
 mod threads;
+mod whole;

@@ -1,22 +1,16 @@
 //! A process and kernel pages on the machine, which every CPU runs, and a device of software that may share the process.
 
 use crate::defective::{Defect, Defective};
+use crate::pages::Pages;
 use crate::played::{CPUS, Defect as OfPlatform, Engine, Played};
 use crate::software::{self, KEY, Software};
 use tlb_shootdown::address::{PageSize, VirtAddr};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::space::AddressSpace;
-use tlb_shootdown_model::conformance::{
-    self, Agent, Cpus, Entry, Failure, Frame, Passed, Probe, Window,
-};
-use tlb_shootdown_model::memory::descriptor::Rights;
-use tlb_shootdown_model::memory::{Mapping, Tables};
+use tlb_shootdown_model::conformance::{self, Agent, Cpus, Entry, Failure, Passed, Probe, Window};
 use tlb_shootdown_model::platform::{IpiScript, ModelPlatform, PlainArch};
 use tlb_shootdown_model::{Model, Temper};
-
-const USER: u64 = 0x40_0000;
-const KERNEL: u64 = 0xffff_8000_0000_0000;
 
 /// The machine, with whatever is wrong with it.
 pub(crate) struct Mapped {
@@ -31,27 +25,20 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     pub(crate) fn new(defect: Defect) -> Self {
+        Self::with(defect, OfPlatform::None)
+    }
+
+    pub(crate) fn with(defect: Defect, of_platform: OfPlatform) -> Self {
         let model = Model::new(CPUS as usize, Temper::Late);
         let platform = ModelPlatform::new(model.clone());
         let arch = Defective::new(PlainArch::new(model.clone()), defect);
-        let engine = Played::engine(platform.clone(), arch, OfPlatform::None);
-        let frames = [Frame::First, Frame::Second].map(|frame| {
-            let pa = model.allocate(0x1000);
-            model.poke(pa, frame.word());
-            pa
-        });
-        let pages = |base| Pages {
-            model: model.clone(),
-            platform: platform.clone(),
-            tables: model.tables(),
-            base,
-            frames,
-        };
+        let engine = Played::engine(platform.clone(), arch, of_platform);
+        let [user, kernel] = Pages::both(&model, &platform);
         let mapped = Self {
             engine,
             space: Box::leak(Box::new(engine.new_space())),
-            user: pages(USER),
-            kernel: pages(KERNEL),
+            user,
+            kernel,
             device: None,
             stores_nothing: false,
         };
@@ -103,6 +90,13 @@ impl Mapped {
         self.user.platform.clear_handler();
         passed
     }
+
+    /// The end of its space, which nobody can use any more.
+    pub(crate) fn ending(&self) -> Result<Passed, Failure> {
+        let passed = conformance::ending(self.engine, self.space, self);
+        self.user.platform.clear_handler();
+        passed
+    }
 }
 
 impl Cpus for Mapped {
@@ -118,6 +112,11 @@ impl Probe for Mapped {
 
     fn kernel(&self) -> Option<&dyn Window> {
         Some(&self.kernel)
+    }
+
+    fn idle(&self) -> bool {
+        self.engine.enter_lazy();
+        true
     }
 }
 
@@ -153,64 +152,5 @@ impl Window for Mapped {
     /// A device of software knows no tables.
     fn hang_table(&self, hung: bool) -> bool {
         self.device.is_none() && self.user.hang_table(hung)
-    }
-}
-
-/// Test pages of one half, used by the current CPU.
-struct Pages {
-    model: Model,
-    platform: ModelPlatform<Defective>,
-    tables: Tables,
-    base: u64,
-    frames: [u64; 2],
-}
-
-impl Pages {
-    fn cpu(&self) -> usize {
-        self.platform.cpu().index()
-    }
-}
-
-impl Agent for Pages {
-    fn read(&self, page: usize) -> Option<u64> {
-        let at = self.address(page).raw();
-        self.model.cpu(self.cpu()).read(at).ok()
-    }
-
-    fn write(&self, page: usize) -> bool {
-        let at = self.address(page).raw() + 8;
-        self.model.cpu(self.cpu()).write(at, 1).is_ok()
-    }
-}
-
-impl Window for Pages {
-    fn page_size(&self) -> PageSize {
-        PageSize::KIB_4
-    }
-
-    fn address(&self, page: usize) -> VirtAddr {
-        VirtAddr::new(self.base + page as u64 * 0x1000)
-    }
-
-    fn store(&self, page: usize, entry: Entry) {
-        let at = self.address(page).raw();
-        let (frame, rights) = match entry {
-            Entry::Nothing => {
-                self.tables.unmap(self.cpu(), at);
-                return;
-            }
-            Entry::ReadOnly(frame) => (frame, Rights::ReadOnly),
-            Entry::ReadWrite(frame) => (frame, Rights::ReadWrite),
-        };
-        let mapping = Mapping::page(self.frames[frame as usize], rights);
-        self.tables.map(self.cpu(), at, mapping);
-    }
-
-    /// What is put back is made anew, by the stores that follow.
-    fn hang_table(&self, hung: bool) -> bool {
-        if !hung {
-            self.tables.unhang_table(self.cpu(), self.base);
-        }
-        true
     }
 }

@@ -7,6 +7,7 @@ use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
+use tlb_shootdown::space::SpaceId;
 use tlb_shootdown_model::conformance::Cpus;
 use tlb_shootdown_model::platform::{IpiScript, IrqGuard, ModelPlatform, PinGuard};
 
@@ -42,6 +43,8 @@ pub(crate) enum Defect {
     DeafOnceUnasked,
     /// CPU 2 does not do what it is asked to.
     Idle,
+    /// Roots that are borrowed stay loaded.
+    KeepsRoot,
 }
 
 /// Turns that CPU 1 takes to leave its handler.
@@ -200,6 +203,12 @@ unsafe impl<A: Arch + 'static> Platform for Played<A> {
             _ if is_second && self.is(Defect::ClockSometimes) => None,
             _ if self.is(Defect::ClockStands) => Some(5),
             now => now.map(|now| now - behind),
+        }
+    }
+
+    fn leave_borrowed_root(&self, space: Option<SpaceId>) {
+        if !self.is(Defect::KeepsRoot) {
+            self.inner.leave_borrowed_root(space);
         }
     }
 

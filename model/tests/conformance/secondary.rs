@@ -25,7 +25,7 @@ fn fails(defect: Defect, failure: Failure) {
 #[test]
 fn what_keeps_the_contract_passes() {
     let passed = proof(Defect::None).unwrap();
-    assert_eq!((passed.checks, passed.skipped), (23, 0));
+    assert_eq!((passed.checks, passed.skipped), (24, 0));
     assert_eq!((passed.controls, passed.stale), (10, 10));
 }
 
@@ -88,8 +88,16 @@ fn a_device_that_does_not_see_its_pages_is_found() {
 #[test]
 fn old_entries_of_a_device_are_found() {
     fails(Defect::IgnoresUnmaps, Failure::DeviceStale { page: 0 });
+    fails(Defect::IgnoresNarrowing, Failure::DeviceStale { page: 0 });
     fails(Defect::IgnoresUpgrades, Failure::DeviceStale { page: 0 });
     fails(Defect::Overtakes, Failure::Overtaken { page: 0 });
+}
+
+/// Whose page it is depends on who seals first.
+#[test]
+fn what_the_seal_of_another_loses_is_found() {
+    let failure = proof(Defect::LosesOthers).unwrap_err();
+    assert!(matches!(failure, Failure::DeviceStale { .. }), "{failure:?}");
 }
 
 #[test]

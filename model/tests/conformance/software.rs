@@ -1,8 +1,10 @@
 //! A secondary TLB of software with a device behind it, and one defect.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::task::Poll;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 use tlb_shootdown::address::{FlushRange, PageSize, VirtAddr};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
@@ -46,6 +48,16 @@ pub(crate) enum Defect {
     IgnoresUnmaps,
     /// Rights that were widened stay what they were.
     IgnoresUpgrades,
+    /// Rights that were taken stay what they were.
+    IgnoresNarrowing,
+    /// Walks at once where it was invalidated, and keeps that there is nothing.
+    KeepsNothing,
+    /// The same of one whose upgrades are broken up.
+    KeepsNothingOfUpgrades,
+    /// Is told at once of what a batch holds, and takes a page behind the one before for told already.
+    SkipsNeighbours,
+    /// A seal closes what its own thread has queued, and forgets what others have.
+    LosesOthers,
     /// A fence covers what was sealed last alone.
     Overtakes,
     /// A released space is walked again.
@@ -56,8 +68,8 @@ pub(crate) enum Defect {
 struct State {
     table: [Option<Entry>; PAGES],
     cache: [Option<Entry>; PAGES],
-    /// Not sealed.
-    queued: Vec<Option<Flush>>,
+    /// Not sealed, and who has queued it.
+    queued: Vec<(ThreadId, Option<Flush>)>,
     submitted: VecDeque<(u64, Vec<Option<Flush>>)>,
     last: u64,
     done: u64,
@@ -65,18 +77,27 @@ struct State {
     released: bool,
     asked: u32,
     kept: usize,
+    /// The page of the last invalidation, where that was of one.
+    last_page: Option<usize>,
+    /// Several threads work, and the first that queues waits for another one.
+    meeting: Option<u32>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Software {
     state: Mutex<State>,
+    met: Condvar,
     defect: Defect,
 }
+
+/// Longer than any thread is kept waiting, however loaded the host is.
+const LONG: Duration = Duration::from_secs(20);
 
 impl Software {
     pub(crate) fn new(defect: Defect) -> Self {
         Self {
             state: Mutex::default(),
+            met: Condvar::new(),
             defect,
         }
     }
@@ -99,9 +120,43 @@ impl Software {
             }
             cost.commands += 1;
             cost.doorbells += u32::from(self.is(Defect::QueueRings));
-            state.queued.push(flush);
+            state.queued.push((thread::current().id(), flush));
             Ok(())
-        })
+        })?;
+        self.meet();
+        Ok(())
+    }
+
+    /// Lets several threads work at the same time. With a defect that shows only between two, two of them are sure to have queued before
+    /// either seals.
+    pub(crate) fn together(&self, work: impl FnOnce()) {
+        let meets = self.is(Defect::LosesOthers);
+        self.with(|state| state.meeting = meets.then_some(0));
+        work();
+        self.with(|state| state.meeting = None);
+    }
+
+    fn meet(&self) {
+        let mut state = self.state.lock().unwrap();
+        let Some(queued) = &mut state.meeting else {
+            return;
+        };
+        *queued += 1;
+        if *queued > 1 {
+            self.met.notify_all();
+            return;
+        }
+        let alone = |state: &mut State| state.meeting == Some(1);
+        let waited = self.met.wait_timeout_while(state, LONG, alone);
+        assert!(!waited.unwrap().1.timed_out(), "nobody else has queued");
+    }
+
+    /// What the calling thread's seal closes.
+    fn close(&self, state: &mut State) -> Vec<Option<Flush>> {
+        let me = thread::current().id();
+        let queued = std::mem::take(&mut state.queued).into_iter();
+        let mine = queued.filter(|(who, _)| *who == me || !self.is(Defect::LosesOthers));
+        mine.map(|(_, flush)| flush).collect()
     }
 
     /// The hardware carries out one submission.
@@ -123,7 +178,22 @@ impl Software {
         state.done = state.done.max(sequence);
     }
 
+    /// Whether the page lies behind the one that was invalidated last.
+    fn is_neighbour(state: &mut State, flush: Option<Flush>) -> bool {
+        let page = match flush.as_ref().map(Flush::range) {
+            Some(FlushRange::Pages(pages)) if pages.first() == pages.last() => {
+                (0..PAGES).find(|&page| pages.contains(address(page)))
+            }
+            _ => None,
+        };
+        let before = std::mem::replace(&mut state.last_page, page);
+        page.is_some() && before.map(|before| before + 1) == page
+    }
+
     fn invalidate(&self, state: &mut State, flush: Option<Flush>) {
+        if Self::is_neighbour(state, flush) && self.is(Defect::SkipsNeighbours) {
+            return;
+        }
         for page in 0..PAGES {
             let covered = flush.is_none_or(|flush| match flush.range() {
                 FlushRange::All => true,
@@ -134,10 +204,16 @@ impl Software {
                 (held, now),
                 (Some(Entry::ReadOnly(_)), Some(Entry::ReadWrite(_)))
             );
+            let narrowed = matches!(
+                (held, now),
+                (Some(Entry::ReadWrite(_)), Some(Entry::ReadOnly(_)))
+            );
             let ignored = widened && self.is(Defect::IgnoresUpgrades)
+                || narrowed && self.is(Defect::IgnoresNarrowing)
                 || now.is_none() && self.is(Defect::IgnoresUnmaps);
             if covered && !ignored {
-                state.cache[page] = None;
+                let keeps = self.is(Defect::KeepsNothing) || self.is(Defect::KeepsNothingOfUpgrades);
+                state.cache[page] = keeps.then(|| now.unwrap_or(Entry::Nothing));
             }
         }
     }
@@ -173,7 +249,7 @@ unsafe impl SecondaryTlb for Software {
 
     fn seal(&self, cost: &mut Cost) -> Fence {
         self.with(|state| {
-            let queued = std::mem::take(&mut state.queued);
+            let queued = self.close(state);
             if queued.is_empty() {
                 cost.syncs += u32::from(self.is(Defect::EmptySealSubmits));
                 state.last += u64::from(self.is(Defect::EmptySealIsNew));
@@ -229,7 +305,11 @@ unsafe impl SecondaryTlb for Software {
         if self.is(Defect::NeedsChange) && asked > 40 {
             return Needs::empty();
         }
-        Needs::UPGRADES
+        match self.defect {
+            Defect::KeepsNothingOfUpgrades => Needs::UPGRADES | Needs::BREAKS_UPGRADES,
+            Defect::SkipsNeighbours => Needs::UPGRADES | Needs::AT_ADD,
+            _ => Needs::UPGRADES,
+        }
     }
 }
 
@@ -262,8 +342,8 @@ impl Window for Software {
 
 impl Surroundings for Software {
     fn run_together(&self, work: &(dyn Fn() + Sync)) -> bool {
-        std::thread::scope(|scope| {
-            (0..3).for_each(|_| drop(scope.spawn(work)));
+        self.together(|| {
+            thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(work))));
         });
         true
     }

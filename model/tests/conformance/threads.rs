@@ -1,19 +1,22 @@
 //! A platform whose CPUs are threads: each takes its own interrupts in its spin loop, unless it has turned them off.
 
+use crate::defective::{Defect, Defective};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
 use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
+use tlb_shootdown::space::SpaceId;
 use tlb_shootdown_model::conformance::{self, Cpus, Failure, Passed};
 use tlb_shootdown_model::platform::{ModelPlatform, PlainArch};
 use tlb_shootdown_model::{Model, Temper};
 
-const CPUS: usize = 3;
+pub(crate) const CPUS: usize = 3;
 
 /// How interrupts are turned off, and what else is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,10 @@ pub(crate) enum Mask {
     NeverEnds,
     /// As they must be, but "at the same time" is one CPU after another.
     OneAfterAnother,
+    /// As they must be, and NMIs wait for their end as interrupts do.
+    OfNmisAsWell,
+    /// As they must be, but nobody is ever woken.
+    KeptButWakesNobody,
 }
 
 thread_local! {
@@ -42,40 +49,48 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-type Engine = Shootdown<Threads, 1>;
+pub(crate) type Engine = Shootdown<Threads, 1>;
 
-struct Threads {
+pub(crate) struct Threads {
     /// Which CPU a thread is, for the machine as well.
-    inner: ModelPlatform<PlainArch>,
+    pub(crate) inner: ModelPlatform<Defective>,
     mask: Mask,
     pending: [AtomicBool; CPUS],
+    pending_nmis: [AtomicBool; CPUS],
+    /// Tasks that are woken in the next turn of anybody's spin loop.
+    wakers: Mutex<Vec<Waker>>,
     engine: OnceLock<&'static Engine>,
     begun: Instant,
     /// One run at a time.
     running: Mutex<()>,
+    is_running: AtomicBool,
 }
 
 /// Runs the suite on it.
 pub(crate) fn platform(mask: Mask) -> Result<Passed, Failure> {
-    let engine = engine(mask);
+    let engine = engine(mask, Model::new(CPUS, Temper::Kind));
     conformance::platform(engine, engine.platform())
 }
 
-fn engine(mask: Mask) -> &'static Engine {
-    let model = Model::new(CPUS, Temper::Kind);
+/// An engine whose CPUs, as many as the machine has, are online. The calling thread is CPU 0.
+pub(crate) fn engine(mask: Mask, model: Model) -> &'static Engine {
     let platform = Threads {
         inner: ModelPlatform::new(model.clone()),
         mask,
         pending: [const { AtomicBool::new(false) }; CPUS],
+        pending_nmis: [const { AtomicBool::new(false) }; CPUS],
+        wakers: Mutex::default(),
         engine: OnceLock::new(),
         begun: Instant::now(),
         running: Mutex::new(()),
+        is_running: AtomicBool::new(false),
     };
     let patience = Patience {
         nanoseconds: Duration::from_secs(30).as_nanos() as u64,
         turns: 200_000,
     };
-    let engine = Engine::with_patience(platform, PlainArch::new(model), patience);
+    let arch = Defective::new(PlainArch::new(model), Defect::None);
+    let engine = Engine::with_patience(platform, arch, patience);
     let engine: &'static Engine = Box::leak(Box::new(engine));
     assert!(engine.platform().engine.set(engine).is_ok());
     for cpu in 0..CPUS {
@@ -88,6 +103,35 @@ fn engine(mask: Mask) -> &'static Engine {
 }
 
 impl Threads {
+    fn take_nmi(&self) {
+        let me = self.inner.cpu().index();
+        let waits = OFF.get() > 0 && self.mask == Mask::OfNmisAsWell;
+        if !waits
+            && self.pending_nmis[me].swap(false, Ordering::SeqCst)
+            && let Some(engine) = self.engine.get()
+        {
+            engine.on_nmi();
+        }
+    }
+
+    /// Between two runs no other thread is there to take the interrupts of its CPU.
+    fn take_everybodys(&self) {
+        let me = self.inner.cpu().index();
+        let (off, guards) = (OFF.replace(0), GUARDS.replace(0));
+        for cpu in (0..CPUS).filter(|&cpu| cpu != me) {
+            self.inner.set_current(cpu);
+            self.take_interrupt();
+        }
+        self.inner.set_current(me);
+        OFF.set(off);
+        GUARDS.set(guards);
+    }
+
+    fn wake_all(&self) {
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap());
+        wakers.iter().for_each(Waker::wake_by_ref);
+    }
+
     fn take_interrupt(&self) {
         let me = self.inner.cpu().index();
         let is_off = OFF.get() > 0 && self.mask != Mask::Ignored;
@@ -110,6 +154,7 @@ impl Threads {
     /// Runs `work` on these CPUs, while the others take interrupts, and so does whoever has ended.
     fn run(&self, is_asked: impl Fn(usize) -> bool + Sync, work: &(dyn Fn() + Sync)) {
         let _alone = self.running.lock();
+        self.is_running.store(true, Ordering::SeqCst);
         let caller = self.inner.cpu().index();
         let unfinished = AtomicUsize::new((0..CPUS).filter(|&cpu| is_asked(cpu)).count());
         let play = |cpu| {
@@ -128,6 +173,7 @@ impl Threads {
             }
             play(caller);
         });
+        self.is_running.store(false, Ordering::SeqCst);
         // Interrupts that nobody is left to take.
         OFF.set(0);
     }
@@ -163,7 +209,7 @@ impl Cpus for Threads {
     }
 }
 
-struct Off(Mask);
+pub(crate) struct Off(Mask);
 
 impl Drop for Off {
     fn drop(&mut self) {
@@ -176,7 +222,7 @@ impl Drop for Off {
     }
 }
 
-struct Pin(Mask);
+pub(crate) struct Pin(Mask);
 
 impl Drop for Pin {
     fn drop(&mut self) {
@@ -188,7 +234,7 @@ impl Drop for Pin {
 
 // SAFETY: nothing but tests relies on it, and most of them on its defects.
 unsafe impl Platform for Threads {
-    type Arch = PlainArch;
+    type Arch = Defective;
     type PinGuard = Pin;
     type IrqGuard = Off;
 
@@ -212,8 +258,31 @@ unsafe impl Platform for Threads {
         }
     }
 
+    fn send_nmi(&self, targets: CpuMask<'_>) -> bool {
+        for cpu in targets.iter() {
+            self.pending_nmis[cpu.index()].store(true, Ordering::SeqCst);
+        }
+        true
+    }
+
+    fn wake_later(&self, waker: &Waker) -> bool {
+        if self.mask != Mask::KeptButWakesNobody {
+            self.wakers.lock().unwrap().push(waker.clone());
+        }
+        true
+    }
+
+    fn leave_borrowed_root(&self, space: Option<SpaceId>) {
+        self.inner.leave_borrowed_root(space);
+    }
+
     fn relax(&self) {
+        self.take_nmi();
         self.take_interrupt();
+        if !self.is_running.load(Ordering::SeqCst) {
+            self.take_everybodys();
+        }
+        self.wake_all();
         if !ALONE.get() {
             thread::yield_now();
         }

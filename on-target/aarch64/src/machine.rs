@@ -69,9 +69,9 @@ impl Emulated {
         &self.devices
     }
 
-    /// The page table of the space.
-    pub fn table(&self) -> &'static PageTable {
-        &TABLE
+    /// Stores the entry of a page and tells no TLB.
+    pub fn map(&self, page: usize, entry: Option<(u64, bool)>) {
+        TABLE.set(page, entry);
     }
 
     /// Ends the space in use and begins another, which nobody runs yet.
@@ -179,14 +179,14 @@ impl Machine for Emulated {
                 to.rights == Rights::ReadWrite,
             )
         });
-        TABLE.set(page.0.into(), entry);
+        self.map(page.0.into(), entry);
         Ok(())
     }
 
     fn set_directory(&mut self, to: Directory) -> Result<(), Broken> {
         if to == Directory::LargePage {
             for page in PAGES.into()..memory::FRAMES {
-                TABLE.set(page, Some((memory::phys(page), true)));
+                self.map(page, Some((memory::phys(page), true)));
             }
         }
         TABLE.set_directory(to);

@@ -1,7 +1,7 @@
 //! The devices that share a process's mappings, behind the machine's IOMMU.
 
 use tlb_shootdown::notifier::Attachment;
-use tlb_shootdown::secondary::AttachKey;
+use tlb_shootdown::secondary::{AttachKey, SecondaryTlb};
 use tlb_shootdown_on_target_devices::{Edu, TestDevice};
 use tlb_shootdown_scenarios::{Access, Directory, Refusal, Yardstick};
 
@@ -97,6 +97,12 @@ impl Devices {
             Some((key, _)) => self.iommu.install(key),
             None => Ok(()),
         }
+    }
+
+    /// The driver, and the key of the mappings that the devices share.
+    pub fn attached(&self) -> Option<(&'static dyn SecondaryTlb, AttachKey)> {
+        let (key, _) = self.attached.as_ref()?;
+        Some((self.iommu.tlb(), *key))
     }
 
     /// Takes the devices off `space`, if they are attached.

@@ -133,8 +133,8 @@ impl Emulated {
         switch(cpu, &self.space)
     }
 
-    /// Stores the entry of a page in every table that maps it.
-    fn map(&self, page: usize, entry: Option<(u64, bool)>) {
+    /// Stores the entry of a page in every table that maps it, and tells no TLB.
+    pub fn map(&self, page: usize, entry: Option<(u64, bool)>) {
         TABLE.set(page, entry);
         if let Some(devices) = &self.devices {
             devices.mirror(page, entry);

@@ -37,7 +37,8 @@ pub fn fill(number: usize, word: u64) {
     POOL.0[number].0[0].store(word, Ordering::Relaxed);
 }
 
-/// Whether a frame of the scenarios begins with this word.
+/// Whether a frame of the scenarios holds this word anywhere.
 pub fn holds(word: u64) -> bool {
-    (0..SPARE).any(|number| self::word(number) == word)
+    let mut frames = POOL.0[..SPARE].iter().flat_map(|frame| &frame.0);
+    frames.any(|held| held.load(Ordering::Relaxed) == word)
 }

@@ -6,7 +6,6 @@ use crate::conformance::cpus::{Check, ask};
 use crate::conformance::entry::{Agent, Entry, PAGES, Window, finds};
 use crate::conformance::failure::{Failure, Who};
 use crate::conformance::passed::Passed;
-use core::ops::Range;
 use tlb_shootdown::cpu_set::{CpuId, CpuSet};
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
@@ -17,7 +16,9 @@ pub(super) struct Bench<'a, P: Platform, const WORDS: usize> {
     pub(super) engine: &'a Shootdown<P, WORDS>,
     pub(super) space: &'a AddressSpace<P::Arch, WORDS>,
     pub(super) probe: &'a dyn Probe,
-    online: CpuSet<WORDS>,
+    pub(super) online: CpuSet<WORDS>,
+    /// What shares the space, until that is released.
+    pub(super) device: Option<&'a dyn Agent>,
 }
 
 impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
@@ -31,6 +32,7 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
             space,
             probe,
             online: engine.online_cpus(),
+            device: probe.device(),
         }
     }
 
@@ -74,8 +76,8 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         self.prepare(way, window)?;
         self.change(way, window);
         for who in self.everybody(way) {
-            let differing = self.differing(way, who, pages(way), way.entries().1)?;
-            passed.controls += pages(way).len() as u32;
+            let differing = self.differing(way, who, way.pages(), way.entries().1)?;
+            passed.controls += way.pages().len() as u32;
             passed.stale += differing.count_ones();
         }
         self.restore_order(way)
@@ -88,6 +90,15 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         };
         self.prepare(way, window)?;
         ask(self.probe, initiator, || self.carry_out(way, window))??;
+        self.look(way)?;
+        if way.is_of_tables() {
+            window.hang_table(true);
+        }
+        Ok(())
+    }
+
+    /// Everybody finds the new entry.
+    pub(super) fn look(&self, way: Way) -> Check {
         for who in self.everybody(way) {
             // What it was not told of.
             if (way, who) == (Way::SpuriousFault, Who::Device) {
@@ -97,14 +108,11 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
                 return Err(Failure::Stale { way, who, page });
             }
         }
-        if way.is_of_tables() {
-            window.hang_table(true);
-        }
         Ok(())
     }
 
     /// Stores the old entries, by way of none, and lets everybody use them.
-    fn prepare(&self, way: Way, window: &dyn Window) -> Check {
+    pub(super) fn prepare(&self, way: Way, window: &dyn Window) -> Check {
         let (old, _) = way.entries();
         for entry in [Entry::Nothing, old] {
             (0..PAGES).for_each(|page| window.store(page, entry));
@@ -137,14 +145,14 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
             window.hang_table(false);
             return;
         }
-        pages(way).for_each(|page| window.store(page, new));
+        way.pages().for_each(|page| window.store(page, new));
     }
 
     /// Whoever may hold entries of the pages.
     fn everybody(&self, way: Way) -> impl Iterator<Item = Who> + use<P, WORDS> {
         let online = self.online;
         let cpus = (0..CpuSet::<WORDS>::CAPACITY).map(|index| CpuId::new(index as u32));
-        let device = !way.is_kernel() && self.probe.device().is_some();
+        let device = !way.is_kernel() && self.device.is_some();
         cpus.filter(move |&cpu| online.contains(cpu))
             .map(Who::Cpu)
             .chain(device.then_some(Who::Device))
@@ -155,25 +163,25 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
         &self,
         way: Way,
         who: Who,
-        pages: Range<usize>,
+        pages: impl Iterator<Item = usize> + Clone + Sync,
         entry: Entry,
     ) -> Result<u32, Failure> {
         let look = |agent: &dyn Agent| {
-            let differs = |&page: &usize| !finds(agent, page, entry, way.is_of_rights());
+            let differs = |page: &usize| !finds(agent, *page, entry, way.is_of_rights());
             bits(pages.clone().filter(differs))
         };
         match who {
             Who::Cpu(cpu) => ask(self.probe, cpu, || {
                 self.window(way).map_or(0, |window| look(window))
             }),
-            Who::Device => Ok(self.probe.device().map_or(0, look)),
+            Who::Device => Ok(self.device.map_or(0, look)),
         }
     }
 
     /// The same after the flush, where a CPU may have to repair a spurious fault first.
     fn differing_at_last(&self, way: Way, who: Who) -> Result<u32, Failure> {
         let (_, new) = way.entries();
-        let differing = self.differing(way, who, pages(way), new)?;
+        let differing = self.differing(way, who, way.pages(), new)?;
         let repairs = match way {
             Way::SpuriousFault => true,
             Way::FlushUpgrade | Way::Upgrade => self.engine.platform().repairs_spurious_faults(),
@@ -185,16 +193,11 @@ impl<'a, P: Platform, const WORDS: usize> Bench<'a, P, WORDS> {
                 let fix = || self.engine.fix_spurious_fault(self.space, at, size);
                 let fixed = ask(self.probe, cpu, fix)?;
                 fixed.map_err(|refused| Failure::FlushRefused { way, refused })?;
-                self.differing(way, who, pages(way), new)
+                self.differing(way, who, way.pages(), new)
             }
             _ => Ok(differing),
         }
     }
-}
-
-/// The pages that a way changes.
-fn pages(way: Way) -> Range<usize> {
-    0..if way.is_of_one_page() { 1 } else { PAGES }
 }
 
 fn bits(pages: impl Iterator<Item = usize>) -> u32 {

@@ -108,7 +108,7 @@ impl<P: Platform, const WORDS: usize> Bench<'_, P, WORDS> {
 
     fn reclaim(&self, window: &dyn Window) -> Flushed<WORDS> {
         let mut batch = Reclaim::<_, WORDS, PAGES>::new(self.engine);
-        for page in 0..PAGES {
+        for page in Way::Reclaim.pages() {
             let added = batch.add(self.space, one(window, page));
             added.map_err(not_added)?;
         }

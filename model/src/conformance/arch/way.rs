@@ -1,7 +1,9 @@
 //! The engine's entry points, each with a change that asks for it.
 
-use crate::conformance::entry::{Entry, Frame};
+use crate::conformance::entry::{Entry, Frame, PAGES};
 use core::fmt;
+use core::iter::StepBy;
+use core::ops::Range;
 
 /// A change of test pages, and what flushes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Way {
     Replace,
     /// All pages unmapped, a `Gather`.
     Gather,
-    /// All pages unmapped, a `Reclaim`.
+    /// Pages that do not lie side by side unmapped, a `Reclaim`, which makes several changes of them.
     Reclaim,
     /// The last-level table taken out of the tree, `flush` of the range with its tables.
     Tables,
@@ -36,10 +38,12 @@ pub enum Way {
     Everything,
     /// The last-level table of kernel pages taken out of the tree, `flush_kernel_tables`.
     KernelTables,
+    /// All pages unmapped, each by another CPU, and all of them flush at the same time. The last.
+    AtOnce,
 }
 
 impl Way {
-    /// Every way, in the order in which the suite goes them.
+    /// Every way that one CPU goes, in the order in which the suite goes them.
     pub const ALL: [Self; 15] = [
         Self::Space,
         Self::Page,
@@ -84,9 +88,14 @@ impl Way {
         matches!(self, Self::Tables | Self::KernelTables)
     }
 
-    /// Whether one page changes, rather than all.
-    pub(super) const fn is_of_one_page(self) -> bool {
-        self.is_of_rights() || matches!(self, Self::Page | Self::Replace)
+    /// The pages that change.
+    pub(super) fn pages(self) -> StepBy<Range<usize>> {
+        match self {
+            Self::Reclaim => (0..PAGES).step_by(2),
+            Self::Page | Self::Replace => (0..1).step_by(1),
+            _ if self.is_of_rights() => (0..1).step_by(1),
+            _ => (0..PAGES).step_by(1),
+        }
     }
 
     /// Whether rights change, so that a look takes a write.
@@ -128,6 +137,7 @@ impl fmt::Display for Way {
             Self::KernelRange => "flush_kernel_range",
             Self::Everything => "flush_all",
             Self::KernelTables => "flush_kernel_tables",
+            Self::AtOnce => "flushes of several CPUs at once",
         })
     }
 }

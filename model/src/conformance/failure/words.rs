@@ -51,6 +51,12 @@ impl Failure {
                 "while an irq_save guard lives no interrupt handler runs on its CPU"
             }
             Self::StaysMasked { .. } => "the last irq_save guard restores what was before",
+            Self::NmiUnanswered { .. } => {
+                "where send_nmi returns true every named CPU calls on_nmi, also with interrupts off"
+            }
+            Self::NotWoken { .. } => {
+                "a waker that wake_later has kept is woken when it is worth a look"
+            }
             _ => return None,
         })
     }
@@ -61,6 +67,9 @@ impl Failure {
                 "a page is what was stored in its entry, where nobody holds an older one"
             }
             Self::Stale { .. } => "nobody uses an old entry once its flush has returned",
+            Self::RootKept { .. } => {
+                "leave_borrowed_root leaves the root of a space that the CPU does not run"
+            }
             Self::FlushRefused { .. } => "the test pages can be flushed",
             Self::FlushIncomplete { .. } => "everybody answers a flush before its deadline",
             _ => return None,
@@ -113,7 +122,10 @@ impl Failure {
             | Self::NotInterrupted { cpu }
             | Self::InterruptLost { cpu }
             | Self::InterruptedWhileOff { cpu }
-            | Self::StaysMasked { cpu } => write!(f, ": {}", Who::Cpu(*cpu)),
+            | Self::StaysMasked { cpu }
+            | Self::NmiUnanswered { cpu }
+            | Self::NotWoken { cpu }
+            | Self::RootKept { cpu } => write!(f, ": {}", Who::Cpu(*cpu)),
             Self::WrongCpu { asked, found } => {
                 write!(f, ": {} says {}", Who::Cpu(*asked), found.index())
             }

@@ -1,7 +1,7 @@
 //! Answers that may not change, as the engine relies on the one it got.
 
 use super::Subject;
-use crate::conformance::cpus::{Check, ask, check_on};
+use crate::conformance::cpus::{ask, check_on};
 use crate::conformance::failure::Failure;
 use crate::conformance::passed::Passed;
 use core::task::Waker;
@@ -11,28 +11,39 @@ use tlb_shootdown::platform::Platform;
 /// How often each question is asked on each CPU.
 const TIMES: u32 = 8;
 
+/// What the platform offers.
+pub(super) struct Offers {
+    /// A way to wake a task later.
+    pub(super) wakes: bool,
+    /// A way to send NMIs.
+    pub(super) nmis: bool,
+}
+
 pub(super) fn check<P: Platform, const WORDS: usize>(
     subject: &Subject<'_, P, WORDS>,
     passed: &mut Passed,
-) -> Check {
+) -> Result<Offers, Failure> {
     let platform = subject.platform();
     same_everywhere(
         subject,
         |_| Some(platform.repairs_spurious_faults()),
         |cpu| Failure::RepairsChanges { cpu },
     )?;
-    same_everywhere(
+    let wakes = same_everywhere(
         subject,
         |_| Some(platform.wake_later(Waker::noop())),
         |cpu| Failure::WakeLaterChanges { cpu },
     )?;
-    same_everywhere(
+    let nmis = same_everywhere(
         subject,
         |cpu| send_nmi(subject, cpu),
         |cpu| Failure::NmiWayChanges { cpu },
     )?;
     passed.checks += 3;
-    Ok(())
+    Ok(Offers {
+        wakes: wakes == Some(true),
+        nmis: nmis == Some(true),
+    })
 }
 
 /// Whether there is a way to send NMIs; nothing where there is nobody to send one to.
@@ -50,9 +61,9 @@ fn same_everywhere<P: Platform, const WORDS: usize>(
     subject: &Subject<'_, P, WORDS>,
     answer: impl Fn(CpuId) -> Option<bool> + Sync,
     failure: impl Fn(CpuId) -> Failure + Sync,
-) -> Check {
+) -> Result<Option<bool>, Failure> {
     let Some(first) = subject.online.iter().next() else {
-        return Ok(());
+        return Ok(None);
     };
     let expected = ask(subject.cpus, first, || answer(first))?;
     for cpu in subject.online.iter() {
@@ -61,5 +72,5 @@ fn same_everywhere<P: Platform, const WORDS: usize>(
             if same { Ok(()) } else { Err(failure(cpu)) }
         })?;
     }
-    Ok(())
+    Ok(expected)
 }

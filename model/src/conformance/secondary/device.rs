@@ -1,14 +1,18 @@
 //! What the fences vouch for, as a device sees it.
 
-use super::Port;
+use super::{Port, check_together_around};
 use crate::conformance::cpus::Check;
 use crate::conformance::entry::{Entry, Frame, PAGES, Window, finds};
 use crate::conformance::failure::Failure;
 use crate::conformance::passed::Passed;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::secondary::Needs;
 
 const OLD: Entry = Entry::ReadWrite(Frame::First);
+
+/// How often several CPUs flush at once.
+const ROUNDS: usize = 2;
 
 pub(super) fn check(port: &Port<'_>, passed: &mut Passed) -> Check {
     // A snooper's IOMMU TLB is the CPUs' to invalidate, which nobody does here.
@@ -16,7 +20,11 @@ pub(super) fn check(port: &Port<'_>, passed: &mut Passed) -> Check {
     let device = port.surroundings.device().filter(|_| is_told);
     // Unmapped pages, narrowed and widened rights, what was queued before an older fence.
     (0..4).for_each(|_| passed.note(device.is_some()));
-    let Some(device) = device else { return Ok(()) };
+    let Some(device) = device else {
+        // Nor what several CPUs flush at once.
+        passed.note(false);
+        return Ok(());
+    };
     for flush in [Flush::pages(port.pages()), Flush::all()] {
         let new = |page| device.store(page, Entry::Nothing);
         change(port, device, OLD, new, flush, passed)?;
@@ -24,7 +32,9 @@ pub(super) fn check(port: &Port<'_>, passed: &mut Passed) -> Check {
     }
     narrowed(port, device, passed)?;
     widened(port, device, passed)?;
-    not_overtaken(port, device)
+    not_overtaken(port, device)?;
+    passed.note(at_once(port, device)?);
+    Ok(())
 }
 
 /// Old entries that the device holds, new ones by `store`, first without the flush and then with it.
@@ -88,6 +98,27 @@ fn not_overtaken(port: &Port<'_>, device: &dyn Window) -> Check {
             .ok_or(overtaken)?;
     }
     port.wait(&mut earlier)
+}
+
+/// Several CPUs flush at once, a page each until all are: one's seal may close what another has queued, and loses none of it. Whether they
+/// could.
+fn at_once(port: &Port<'_>, device: &dyn Window) -> Result<bool, Failure> {
+    for _ in 0..ROUNDS {
+        prepare(port, device, OLD)?;
+        (0..PAGES).for_each(|page| device.store(page, Entry::Nothing));
+        let next = AtomicUsize::new(0);
+        let together = check_together_around(port.surroundings, || {
+            while let page @ 0..PAGES = next.fetch_add(1, Ordering::Relaxed) {
+                port.flush(port.page(page))?;
+            }
+            Ok(())
+        })?;
+        if !together {
+            return Ok(false);
+        }
+        look(device, 0..PAGES, Entry::Nothing, false)?;
+    }
+    Ok(true)
 }
 
 /// Stores these entries, by way of none, and lets the device use them.

@@ -4,6 +4,7 @@ use super::{CPUS, Modelled};
 use crate::broken::Broken;
 use crate::family::{Family, Iommu as _};
 use crate::process::BASE;
+use std::thread;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
@@ -140,6 +141,20 @@ where
 {
     fn relax(&self) {
         self.machine.platform.relax();
+    }
+
+    /// Every CPU on a thread of its own. None of them is interrupted, so no handler runs beside it.
+    fn run_together(&self, work: &(dyn Fn() + Sync)) -> bool {
+        let play = |cpu| {
+            self.machine.platform.set_current(cpu);
+            work();
+        };
+        thread::scope(|scope| {
+            (0..CPUS).for_each(|cpu| {
+                scope.spawn(move || play(cpu));
+            });
+        });
+        true
     }
 
     fn device(&self) -> Option<&dyn Window> {
