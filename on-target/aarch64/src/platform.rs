@@ -55,6 +55,11 @@ pub unsafe fn run_space(space: &Space, root: u64) -> Result<(), SwitchError> {
     Ok(())
 }
 
+/// Has the executing CPU run no space and keep the root that it has.
+pub fn idle() {
+    ENGINE.enter_lazy();
+}
+
 /// This kernel: no tasks to migrate, interrupts off for ever, other CPUs that look for requests between two jobs.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel;

@@ -19,6 +19,10 @@ const BUFFER: u64 = 0x4_0000;
 /// One transfer takes 100 ms.
 const PATIENCE: u64 = 2_000_000_000;
 
+/// Turns of a loop between two looks, some milliseconds of the machine's clock: a look leaves the code that the emulator has translated, and takes
+/// as long as thousands of instructions there.
+const BETWEEN_LOOKS: u32 = 20_000;
+
 /// A transfer did not end in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck;
@@ -71,7 +75,10 @@ impl Edu {
         self.registers.write64(DESTINATION, to);
         self.registers.write64(COUNT, len);
         self.registers.write64(COMMAND, command);
-        let mut done = || self.registers.read64(COMMAND) & RUN == 0;
+        let mut done = || {
+            (0..BETWEEN_LOOKS).for_each(|turn| _ = core::hint::black_box(turn));
+            self.registers.read64(COMMAND) & RUN == 0
+        };
         if (self.wait_until)(PATIENCE, &mut done) {
             Ok(())
         } else {
