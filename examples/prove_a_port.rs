@@ -8,7 +8,8 @@ use tlb_shootdown::arch::aarch64::{Aarch64, Config, granule::Granule};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown_model::conformance::{self, Agent, Cpus, Entry, Frame, Probe, Window};
+use tlb_shootdown::space::AddressSpace;
+use tlb_shootdown_model::conformance::{self, Agent, Cpus, Entry, Frame, Port, Probe, Window};
 use tlb_shootdown_model::cpu::ModelInstructions;
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::memory::{Mapping, Tables};
@@ -22,6 +23,8 @@ const FIRST: u64 = 0x40_0000;
 
 /// What the kernel supplies: its CPUs, and test pages that all of them run.
 struct Kernel {
+    engine: &'static Shootdown<ModelPlatform<Arch>, 1>,
+    space: AddressSpace<Arch, 1>,
     platform: ModelPlatform<Arch>,
     tables: Tables,
     frames: [u64; 2],
@@ -82,7 +85,26 @@ impl Window for Kernel {
 }
 
 /// Neither a device nor kernel pages: what takes them is not checked, and the suite says so.
-impl Probe for Kernel {}
+impl Probe for Kernel {
+    /// For the idle task, which keeps the root of whoever ran last.
+    fn idle(&self) -> bool {
+        self.engine.enter_lazy();
+        true
+    }
+}
+
+/// All of it together. A driver of an IOMMU would be named here as well.
+impl Port<1> for Kernel {
+    type Platform = ModelPlatform<Arch>;
+
+    fn engine(&self) -> &Shootdown<ModelPlatform<Arch>, 1> {
+        self.engine
+    }
+
+    fn space(&self) -> &AddressSpace<Arch, 1> {
+        &self.space
+    }
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::new(CPUS as usize, Temper::Late);
@@ -93,6 +115,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     platform.set_handler(|| engine.on_ipi());
 
     let kernel = Kernel {
+        engine,
+        space: engine.new_space(),
         tables: model.tables(),
         frames: [Frame::First, Frame::Second].map(|frame| {
             let pa = model.allocate(0x1000);
@@ -101,20 +125,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }),
         platform,
     };
-    let space = engine.new_space();
     let run = |cpu: u32| {
         kernel.run_on(CpuId::new(cpu), &|| {
             engine.cpu_online().expect("all CPUs are alike");
-            let id = engine.switch_to(&space).expect("an identifier");
-            kernel.platform.load(space.id(), kernel.tables.root(), id);
+            let id = engine.switch_to(&kernel.space).expect("an identifier");
+            kernel
+                .platform
+                .load(kernel.space.id(), kernel.tables.root(), id);
             engine.root_loaded();
         });
     };
     (0..CPUS).for_each(run);
     engine.arch().seal_features();
 
-    println!("platform: {}", conformance::platform(engine, &kernel)?);
-    println!("arch:     {}", conformance::arch(engine, &space, &kernel)?);
+    println!("{}", conformance::run(&kernel)?);
 
     // A port that is wrong: CPU 1 is not interrupted any more.
     kernel.platform.script_ipis(1, IpiScript::Lose);

@@ -1,21 +1,27 @@
-//! Whether a port keeps its contract: one call each for a `Platform`, for an `Arch` with the page tables under it, and for a
-//! `SecondaryTlb`.
+//! Whether a port keeps its contract, in one call: [`run()`] takes a whole kernel, and there is one call each for a `Platform`, for an `Arch` with
+//! the page tables under it, and for a `SecondaryTlb`.
 //!
 //! The library frees memory on the strength of what a kernel's port answers, and cannot tell a wrong answer. This suite goes through the
 //! contract sentence by sentence and checks each that can be seen from outside. It neither allocates nor needs `std`, so it runs on the
 //! target, in a kernel that has started its CPUs; take the crate with `default-features = false` there.
 //!
-//! * [`platform()`]: CPU numbers, pinning, masked interrupts, the clock, interrupts between CPUs, and answers that may not change.
+//! * [`platform()`]: CPU numbers, pinning, masked interrupts, the clock, interrupts between CPUs, answers that may not change; where there
+//!   are NMIs, that one reaches a CPU whose interrupts are off, and where there are wakers, that they are woken.
 //! * [`arch()`]: a page-table change, then each of the engine's entry points, then every CPU and the device look. Beforehand the same
 //!   without the flush: how often somebody still saw the old entry is in [`Passed`], and is no failure, as hardware may drop entries at any time.
 //!   A run in which nobody ever did proves little.
+//!   In the end all CPUs change and flush at the same time.
+//! * [`ending()`]: no CPU keeps the root of a space that has ended.
 //! * [`secondary()`]: queueing, sealing, polling and releasing, and with a device that looks, what the fences vouch for.
 //!
 //! Each returns [`Passed`], or the first [`Failure`], which names the sentence that was broken and who broke it.
 //!
 //! What it does not see: instructions that a sequence has in vain, nanoseconds that are none, an access still under way through an entry that has
-//! gone, calls that sleep, allocate or wait, NMI handlers, wakers, borrowed roots, and CPUs that come and go. On real hardware a rare race may
-//! need many runs.
+//! gone, calls that sleep, allocate or wait, and CPUs that come and go. Of an NMI handler it sees that it answers, and not what else it touches, as
+//! nothing tells from outside what was interrupted; and where invalidations are broadcast no NMI is ever sent. Of wakers it sees that a task is woken in the end, and not
+//! how often in vain. Of borrowed roots it sees that they are left where a space ends: that they are left where tables are freed differs
+//! between architectures, and a CPU that still has such a root uses nothing through it that could be looked at. On real hardware a rare race
+//! may need many runs.
 //!
 //! # Example
 //! A platform on the software machine, whose CPUs the calling thread takes the part of in turn. In a kernel [`Cpus`] is whatever runs a

@@ -104,7 +104,10 @@ fn soon<P: Platform>(platform: &P, turns: u32, mut holds: impl FnMut() -> bool) 
         if holds() {
             return true;
         }
-        let passed = platform.now().zip(start).map(|(now, start)| now.saturating_sub(start));
+        let passed = platform
+            .now()
+            .zip(start)
+            .map(|(now, start)| now.saturating_sub(start));
         if passed.is_some_and(|passed| passed > SECOND) {
             break;
         }

@@ -56,7 +56,12 @@ fn entries_that_no_flush_reaches_are_found() {
 
 #[test]
 fn what_lies_apart_in_one_batch_is_found() {
-    is_stale(&Mapped::new(Defect::FirstOfSeveral), Way::Reclaim, cpu(1), 2);
+    is_stale(
+        &Mapped::new(Defect::FirstOfSeveral),
+        Way::Reclaim,
+        cpu(1),
+        2,
+    );
 }
 
 #[test]

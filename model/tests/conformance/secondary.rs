@@ -97,7 +97,10 @@ fn old_entries_of_a_device_are_found() {
 #[test]
 fn what_the_seal_of_another_loses_is_found() {
     let failure = proof(Defect::LosesOthers).unwrap_err();
-    assert!(matches!(failure, Failure::DeviceStale { .. }), "{failure:?}");
+    assert!(
+        matches!(failure, Failure::DeviceStale { .. }),
+        "{failure:?}"
+    );
 }
 
 #[test]

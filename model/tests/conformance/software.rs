@@ -212,7 +212,8 @@ impl Software {
                 || narrowed && self.is(Defect::IgnoresNarrowing)
                 || now.is_none() && self.is(Defect::IgnoresUnmaps);
             if covered && !ignored {
-                let keeps = self.is(Defect::KeepsNothing) || self.is(Defect::KeepsNothingOfUpgrades);
+                let keeps =
+                    self.is(Defect::KeepsNothing) || self.is(Defect::KeepsNothingOfUpgrades);
                 state.cache[page] = keeps.then(|| now.unwrap_or(Entry::Nothing));
             }
         }

@@ -148,6 +148,11 @@ impl<F: Family> Modelled<F> {
         ended
             .wait()
             .map_err(|unfinished| Unflushed::from(unfinished.error))?;
+        self.free(old)
+    }
+
+    /// Lets go of a process that has been retired.
+    fn free(&mut self, old: Process<F>) -> Result<(), Broken> {
         if let Some((attachment, key)) = old.device {
             self.iommu.detach(key)?;
             self.engine

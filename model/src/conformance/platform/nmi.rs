@@ -90,7 +90,9 @@ impl<P: Platform, const WORDS: usize> Scene<'_, P, WORDS> {
         let mut alone = CpuSet::EMPTY;
         alone.insert(self.holder);
         let is_left = |ticket: &Ticket<'_, P, WORDS>| ticket.unanswered().cpus == alone;
-        soon(platform, SOON, || ticket.poll().is_ready() || is_left(&ticket));
+        soon(platform, SOON, || {
+            ticket.poll().is_ready() || is_left(&ticket)
+        });
         if !is_left(&ticket) {
             return Ok(());
         }

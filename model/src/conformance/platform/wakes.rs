@@ -68,7 +68,9 @@ fn awaits<P: Platform, const WORDS: usize>(
             Poll::Ready(Ok(_)) => return Ok(waited),
             Poll::Ready(Err(left)) => {
                 let silent = left.error.cpus.iter().next();
-                return Err(silent.map_or(Failure::RoundRefused, |cpu| Failure::InterruptLost { cpu }));
+                return Err(
+                    silent.map_or(Failure::RoundRefused, |cpu| Failure::InterruptLost { cpu })
+                );
             }
             Poll::Pending => waited = true,
         }

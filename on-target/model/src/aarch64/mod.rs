@@ -32,6 +32,7 @@ pub fn proof() -> Result<Proof, Broken> {
     prove::<Machine>(&Kind {
         kernel: 0xffff_8000_0000_0000,
         shares: true,
+        borrows: false,
     })
 }
 

@@ -1,31 +1,22 @@
 //! The library's platforms, architectures and IOMMU drivers before the conformance suite.
 
-use super::{CPUS, Modelled};
+use super::{CPUS, Engine, Modelled};
 use crate::broken::Broken;
-use crate::family::{Family, Iommu as _};
-use crate::process::BASE;
+use crate::family::{Family, Iommu as _, Platform};
+use crate::process::{BASE, Process};
 use std::thread;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::platform::Platform as _;
+use tlb_shootdown::space::AddressSpace;
+pub use tlb_shootdown_model::conformance::Proof;
 use tlb_shootdown_model::conformance::{
-    self, Agent, Bounds, Cpus, Entry, Frame, PAGES, Passed, Probe, Surroundings, Window,
+    self, Agent, Attached, Bounds, Cpus, Entry, Frame, PAGES, Port, Probe, Surroundings, Window,
 };
 use tlb_shootdown_model::memory::descriptor::Rights;
 use tlb_shootdown_model::memory::{Mapping, Tables};
 use tlb_shootdown_scenarios::Access;
-
-/// What the suite has shown of one machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Proof {
-    /// Of its platform.
-    pub platform: Passed,
-    /// Of its CPUs, the engine on them, and the device where there is one.
-    pub arch: Passed,
-    /// Of its IOMMU's driver, where there is one.
-    pub secondary: Option<Passed>,
-}
 
 /// What differs between machines.
 pub(crate) struct Kind {
@@ -33,6 +24,8 @@ pub(crate) struct Kind {
     pub(crate) kernel: u64,
     /// Whether a device shares the space.
     pub(crate) shares: bool,
+    /// Whether its CPUs keep account of whom their root is for.
+    pub(crate) borrows: bool,
 }
 
 /// How long a fence may take, and how large a queue may be.
@@ -53,8 +46,11 @@ where
     }
     let kernel = F::tables(&machine.model);
     (0..CPUS).for_each(|cpu| machine.model.cpu(cpu).run_kernel(kernel.root()));
-    let proof = Ports::new(&machine, kernel, kind).prove()?;
+    let proof = conformance::run(&Ports::new(&machine, kernel, kind)).map_err(Broken::set_up)?;
     (0..CPUS).for_each(|cpu| machine.leave(cpu));
+    let fresh = Process::new(machine.engine, &machine.model);
+    let ended = core::mem::replace(&mut machine.process, fresh);
+    machine.free(ended)?;
     machine.end_processes()?;
     Ok(proof)
 }
@@ -66,6 +62,7 @@ struct Ports<'m, F: Family> {
     kernel: Pages<'m, F>,
     device: Pages<'m, F>,
     shares: bool,
+    borrows: bool,
 }
 
 impl<'m, F: Family> Ports<'m, F>
@@ -92,33 +89,39 @@ where
             kernel: pages(&kernel, kind.kernel, false),
             device: pages(user, BASE, true),
             shares: kind.shares,
+            borrows: kind.borrows,
         }
     }
+}
 
-    fn prove(&self) -> Result<Proof, Broken> {
-        let machine = self.machine;
-        let space = &machine.process.space;
-        Ok(Proof {
-            platform: conformance::platform(machine.engine, self).map_err(Broken::set_up)?,
-            arch: conformance::arch(machine.engine, space, self).map_err(Broken::set_up)?,
-            secondary: self.secondary()?,
-        })
+impl<F: Family> Port<1> for Ports<'_, F>
+where
+    F::Iommu: Sync,
+{
+    type Platform = Platform<F>;
+
+    fn engine(&self) -> &Engine<F> {
+        self.machine.engine
     }
 
-    fn secondary(&self) -> Result<Option<Passed>, Broken> {
-        let Some((_, key)) = self.machine.process.device else {
-            return Ok(None);
-        };
+    fn space(&self) -> &AddressSpace<F::Arch, 1> {
+        &self.machine.process.space
+    }
+
+    fn secondary(&self) -> Option<Attached<'_>> {
+        let (_, key) = self.machine.process.device?;
         let len = PAGES as u64 * 0x1000;
         let pages = PageRange::from_len(VirtAddr::new(BASE), len, PageSize::KIB_4);
-        let bounds = Bounds {
-            pages: pages.map_err(Broken::set_up)?,
-            polls: POLLS,
-            room: POLLS,
-        };
-        let driver = self.machine.iommu.driver();
-        let passed = conformance::secondary(driver, key, &bounds, self);
-        passed.map(Some).map_err(Broken::set_up)
+        Some(Attached {
+            tlb: self.machine.iommu.driver(),
+            key,
+            bounds: Bounds {
+                pages: pages.ok()?,
+                polls: POLLS,
+                room: POLLS,
+            },
+            surroundings: self,
+        })
     }
 }
 
@@ -172,6 +175,16 @@ where
 
     fn kernel(&self) -> Option<&dyn Window> {
         Some(&self.kernel)
+    }
+
+    fn idle(&self) -> bool {
+        let machine = self.machine;
+        if self.borrows {
+            let cpu = machine.platform.cpu();
+            machine.model.cpu(cpu.index()).enter_lazy();
+        }
+        machine.engine.enter_lazy();
+        true
     }
 }
 

@@ -55,6 +55,7 @@ pub fn snooping_proof() -> Result<Proof, Broken> {
     prove::<With<Snooping>>(&Ported {
         kernel: KERNEL,
         shares: true,
+        borrows: true,
     })
 }
 
@@ -66,6 +67,7 @@ pub fn atsd_proof() -> Result<Proof, Broken> {
     prove::<With<Atsd>>(&Ported {
         kernel: KERNEL,
         shares: true,
+        borrows: true,
     })
 }
 
@@ -77,6 +79,7 @@ pub fn guest_proof() -> Result<Proof, Broken> {
     prove::<With<Guest>>(&Ported {
         kernel: KERNEL,
         shares: false,
+        borrows: true,
     })
 }
 

@@ -44,6 +44,7 @@ pub fn vtd_proof() -> Result<Proof, Broken> {
     prove::<Behind<vtd::Iommu<Arch>>>(&Kind {
         kernel: KERNEL,
         shares: true,
+        borrows: true,
     })
 }
 
@@ -55,6 +56,7 @@ pub fn amd_proof() -> Result<Proof, Broken> {
     prove::<Behind<amd::Iommu<Arch>>>(&Kind {
         kernel: KERNEL,
         shares: true,
+        borrows: true,
     })
 }
 
