@@ -11,6 +11,7 @@ mod selected;
 pub(crate) use list::Defect;
 
 use crate::flush::Depth;
+use crate::secondary::Full;
 
 impl Defect {
     /// Whether the library is to make this mistake.
@@ -28,6 +29,40 @@ impl Defect {
             Depth::Leaf
         } else {
             depth
+        }
+    }
+
+    /// What has no room, as if it had been taken, where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn swallows(self, queued: Result<(), Full>) -> Result<(), Full> {
+        if queued.is_err() && self.is_put_back() {
+            Ok(())
+        } else {
+            queued
+        }
+    }
+
+    /// The word, with these bits the other way round where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn flips(self, bits: u64, word: u64) -> u64 {
+        if self.is_put_back() {
+            word ^ bits
+        } else {
+            word
+        }
+    }
+
+    /// Asks, while `locked` holds what must be open then, where the mistake is put back.
+    #[inline(always)]
+    pub(crate) fn asks_under(
+        self,
+        ask: &mut dyn FnMut() -> bool,
+        locked: impl FnOnce(&mut dyn FnMut() -> bool) -> bool,
+    ) -> bool {
+        if self.is_put_back() {
+            locked(ask)
+        } else {
+            ask()
         }
     }
 

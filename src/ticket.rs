@@ -51,7 +51,12 @@ impl<P: Platform, const WORDS: usize> Clone for Outstanding<'_, P, WORDS> {
 impl<P: Platform, const WORDS: usize> Outstanding<'_, P, WORDS> {
     /// One look at everybody. Ready once nobody is pending.
     fn poll(&mut self) -> Poll<Result<(), Incomplete<WORDS>>> {
+        let were_pending = self.cpus.is_pending();
         self.cpus.poll();
+        if were_pending && !self.cpus.is_pending() && Defect::DeadlineForDevicesAlone.is_put_back()
+        {
+            self.cpus.renew();
+        }
         self.issue_again();
         if let Some(slots) = self.slots {
             let engine = self.cpus.engine;
@@ -149,6 +154,10 @@ impl<'e, P: Platform, const WORDS: usize, H: Held<WORDS>> Ticket<'e, P, WORDS, H
     // The ticket is the point of the error: boxing it would take an allocator.
     #[allow(clippy::result_large_err)]
     pub fn wait(mut self) -> Result<Cost, Unfinished<Self, WORDS>> {
+        let platform = self.outstanding.cpus.engine.platform();
+        let _irqs_off = Defect::InterruptsOffWhileWaiting
+            .is_put_back()
+            .then(|| platform.irq_save());
         self.wait_in_time().map_err(|error| Unfinished {
             ticket: self,
             error,

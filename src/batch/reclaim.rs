@@ -193,7 +193,8 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
     /// Widens a change by one that lies beside it: what is flushed is no more than was asked for.
     fn joins(&mut self, space: &AddressSpace<P::Arch, WORDS>, flush: &Flush) -> bool {
         for record in self.of(space) {
-            if let Some(joined) = record.flush.join(flush) {
+            let joined = record.flush.join(flush);
+            if let Some(joined) = joined.filter(|_| !Defect::NeighboursKeptApart.is_put_back()) {
                 record.flush = joined;
                 space.defer();
                 return true;

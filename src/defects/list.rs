@@ -93,6 +93,42 @@ defects! {
     DirtyPagesWrittenFirst,
     /// Changes of a batch are merged upward, and nobody is told.
     BatchMergesUncounted,
+    /// Of several secondary TLBs the first alone is told.
+    OtherSecondariesSkipped,
+    /// Interrupts stay off while somebody waits (what makes a watchdog bark, and a second shootdown late).
+    InterruptsOffWhileWaiting,
+    /// Who waits for calls under way to end answers nobody.
+    DetachServesNobody,
+    /// Devices get a deadline of their own once the CPUs have answered.
+    DeadlineForDevicesAlone,
+    /// A batch keeps a change for each page, also where they lie side by side.
+    NeighboursKeptApart,
+
+    // Interval subscriptions.
+    /// The end of a range is taken for exclusive, and its last page told to nobody.
+    LastPageLeftOut,
+    /// The end of a range is rounded inwards: a large page concerns those alone who have its first byte.
+    EndRoundedInwards,
+    /// A subscription's number is not set when an invalidation begins (in Linux each subscriber has to).
+    SequenceNotRaised,
+    /// What was read before an invalidation is filled in after it.
+    CollisionForgotten,
+    /// Who subscribes while something is changed reads at once.
+    NewcomerNotHeldOff,
+    /// Who unsubscribes is told that it is gone, while calls may still be under way.
+    UnsubscribeDoesNotWait,
+    /// Of those that were told to start one alone is waited for.
+    OneSubscriberWaitedFor,
+    /// The page table is changed although somebody has not answered (Linux has no way to say so).
+    ChangedAfterTimeOut,
+    /// A mark that is recorded late takes the place of a newer one.
+    OlderMarkWins,
+    /// A subscriber is called with the lock held, under which it may subscribe.
+    CalledUnderTheLock,
+    /// A run ends and those who wait for its end are not woken.
+    ReadersNotWoken,
+    /// What was released can still be read.
+    ReadAfterRelease,
 
     // AArch64.
     /// NUM = 32 is cut to nothing, and the largest range skipped (Linux, fixed in 6.9: "Fix TLBI RANGE operand").
@@ -127,6 +163,8 @@ defects! {
     TlbisUnlimited,
     /// A range is widened to the whole space, and nobody is told.
     AsidEscalationUncounted,
+    /// The instruction stream is resynchronised before the invalidation is complete.
+    IsbBeforeDsb,
 
     // x86-64.
     /// INVLPGB names no valid ASID, and guests lose their entries (Linux 634ab76159a8).
@@ -149,6 +187,8 @@ defects! {
     SwitchNotShown,
     /// A range is flushed page by page, however long.
     CeilingIgnored,
+    /// INVPCID names the PCID beside the one that changed.
+    InvpcidOfAnotherPcid,
 
     // POWER.
     /// The stores are ordered between CPUs and not for walkers.
@@ -171,6 +211,12 @@ defects! {
     PowerCeilingIgnored,
     /// A range is widened to the whole process, and nobody is told (FreeBSD on POWER).
     ProcessEscalationUncounted,
+    /// What is for every CPU is invalidated by `tlbiel`.
+    BroadcastStaysLocal,
+    /// `tlbsync` is issued before the `eieio` that orders it behind the invalidations.
+    TlbsyncBeforeEieio,
+    /// An invalidation names the PID beside the one that changed.
+    TlbieOfAnotherPid,
 
     // SMMUv3.
     /// One page is written as a range, which is reserved (CERROR_ILL).
@@ -205,6 +251,22 @@ defects! {
     SmmuKernelTablesIgnored,
     /// A range is widened to the whole space, and nobody is told.
     SmmuEscalationUncounted,
+    /// A command names the ASID beside the one that changed.
+    SmmuTlbiOfAnotherAsid,
+    /// SCALE is one less.
+    SmmuScaleOneLess,
+    /// Walk caches are kept where tables are freed.
+    SmmuLeafWhereTablesAreFreed,
+    /// TTL says that a range is of pages, which is not known.
+    SmmuLevelGuessed,
+    /// What is submitted counts as done.
+    SmmuSubmittedTakenForDone,
+    /// A ring without room takes a request, and forgets it.
+    SmmuFullSwallowed,
+    /// The ring lock is held while set-up waits.
+    SmmuLockedWhileWaiting,
+    /// A look at a fence reads the consumer's register although the completion comes as a message.
+    SmmuRegisterReadEachLook,
 
     // AMD IOMMU.
     /// The last slot is used, and a full buffer looks empty.
@@ -235,6 +297,18 @@ defects! {
     AmdRepeatsForEver,
     /// A range is widened to everything, and nobody is told.
     AmdEscalationUncounted,
+    /// A block is written as half its size.
+    AmdBlockHalved,
+    /// PDE is clear where tables are freed, and directories are kept.
+    AmdDirectoriesKept,
+    /// What is submitted counts as done.
+    AmdSubmittedTakenForDone,
+    /// A buffer without room takes a request, and forgets it.
+    AmdFullSwallowed,
+    /// The ring lock is held while set-up waits.
+    AmdLockedWhileWaiting,
+    /// A look at a fence reads the head register, which says what was fetched and no more.
+    AmdRegisterReadEachLook,
 
     // VT-d.
     /// Everything as (0, -1) is rounded up to no pages (Linux e7ad6c2a4b1a).
@@ -267,6 +341,18 @@ defects! {
     VtdRepeatsForEver,
     /// A range is widened to the whole space, and nobody is told.
     VtdEscalationUncounted,
+    /// A descriptor names the PASID beside the one that changed.
+    VtdFlushOfAnotherPasid,
+    /// The address mask is one less.
+    VtdMaskOneLess,
+    /// Device TLBs are told before the unit's own, from which they are filled again.
+    VtdDeviceTlbFirst,
+    /// What is submitted counts as done.
+    VtdSubmittedTakenForDone,
+    /// A queue without room takes a request, and forgets it.
+    VtdFullSwallowed,
+    /// The ring lock is held while set-up waits.
+    VtdLockedWhileWaiting,
 
     // OpenCAPI.
     /// Page 0 is named by address 0, which stands for none.
@@ -293,4 +379,10 @@ defects! {
     LinkRangeUnlimited,
     /// A range is widened to the whole process, and nobody is told.
     LinkEscalationUncounted,
+    /// A launch names the PID beside the one that changed.
+    LinkLaunchOfAnotherPid,
+    /// The lock of a link is held while a detach waits.
+    LinkLockedWhileWaiting,
+    /// A look at what is under way reads STAT twice.
+    LinkLooksTwice,
 }

@@ -4,6 +4,7 @@ use super::Attachment;
 use crate::arch::Arch;
 use crate::attachment::{Purpose, Slots, Status};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::error::{AttachError, FlushError, Refused};
 use crate::platform::Platform;
 use crate::secondary::Needs;
@@ -113,7 +114,9 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
             slot.advance(generation, from, Status::Draining);
         }
         while !slots.free(index, generation) {
-            self.poll();
+            if !Defect::DetachServesNobody.is_put_back() {
+                self.poll();
+            }
             self.platform().relax();
         }
         if snoops {

@@ -66,6 +66,9 @@ impl Waits {
                 *state = State::Unqueued {
                     generation: inside.generation(),
                 };
+                if Defect::OtherSecondariesSkipped.is_put_back() {
+                    return;
+                }
             }
         }
     }

@@ -104,6 +104,26 @@ fn promise_03_device_tlbs_come_after_the_iommu_has_forgotten() {
     }
 }
 
+/// What was handed over is not what was done, also where no device's TLB is waited for.
+#[test]
+fn promise_03_a_fence_without_device_tlbs_waits_for_its_store() {
+    let bench = Bench::usual();
+    bench.add_device(0x18, None);
+    let key = bench.attach(&[(0x18, 0x123)]);
+    bench.fake.pace(Pace::Stalled);
+    let mut cost = Cost::ZERO;
+    let invalidation = space(key, pages(0x1000, 0x2000));
+    bench.iommu.queue(&invalidation, &mut cost).unwrap();
+    let mut fence = bench.iommu.seal(&mut cost);
+    for _ in 0..2 {
+        let polled = poll_for(&bench, &mut fence, &mut cost, 10);
+        assert_eq!(polled, Poll::Pending);
+        bench.fake.run(1);
+    }
+    let polled = poll_for(&bench, &mut fence, &mut cost, 10);
+    assert_eq!(polled, Poll::Ready(Ok(())));
+}
+
 #[test]
 fn promise_03_a_fence_waits_for_its_own_commands() {
     let bench = Bench::usual();

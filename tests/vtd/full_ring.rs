@@ -1,9 +1,10 @@
 //! A ring without a wrap bit: one entry stays free, and no lap is mistaken for another.
 
-use crate::fake::{Bench, IQT};
+use crate::fake::{Bench, IQT, turns};
 use crate::flushing::{finish, pages, space, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
+use tlb_shootdown::iommu::vtd::AttachError;
 use tlb_shootdown::secondary::{Full, SecondaryTlb};
 
 #[test]
@@ -22,6 +23,7 @@ fn promise_05_a_full_ring_says_so_and_drops_nothing() {
             Ok(()) => fences.push(bench.vtd.seal(&mut cost)),
             Err(full) => break full,
         }
+        assert!(fences.len() < 128, "the ring is full at some time");
     };
     assert_eq!(full, Full);
     // 128 entries less the gap, two for each.
@@ -87,4 +89,18 @@ fn promise_03_a_word_of_2_to_the_32_entries_ago_proves_nothing() {
     assert_eq!(poll, Poll::Pending);
     bench.fake.inner().run(u32::MAX);
     assert_eq!(finish(&bench, fence), Ok(()));
+}
+
+/// Whoever waits for the unit's answer holds nobody up meanwhile.
+#[test]
+fn promise_06_a_detach_waits_with_the_ring_lock_open() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let late = bench.vtd.detach(key, &mut turns(&bench.lock, 5));
+    assert_eq!(late, Err(AttachError::Timeout(Some(key))));
+    bench.fake.inner().stalled = false;
+    bench.fake.inner().run(u32::MAX);
+    assert_eq!(bench.vtd.detach(key, &mut turns(&bench.lock, 5)), Ok(()));
 }

@@ -128,6 +128,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
     }
 
     fn complete_local(&self, issued: impl IntoIterator<Item = Issued>, cost: &mut Cost) {
+        self.resynchronize_too_early();
         self.instructions.dsb_nsh();
         count(&mut cost.completion_barriers);
         self.resynchronize(issued);
@@ -138,6 +139,7 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
         issued: impl IntoIterator<Item = Issued>,
         cost: &mut Cost,
     ) -> Result<(), Unproven> {
+        self.resynchronize_too_early();
         self.instructions.dsb_ish();
         count(&mut cost.completion_barriers);
         if self.errata.repeat_tlbi() && !Defect::RepeatLeftOut.is_put_back() {
@@ -183,7 +185,15 @@ impl<I: Instructions, const WORDS: usize> Aarch64<I, WORDS> {
     /// Kernel mappings are used by the instruction stream that is under way.
     fn resynchronize(&self, issued: impl IntoIterator<Item = Issued>) {
         let needs_isb = issued.into_iter().any(|flush| flush.half() == Half::Kernel);
-        if needs_isb && !Defect::KernelFlushWithoutIsb.is_put_back() {
+        let is_made = Defect::IsbBeforeDsb.is_put_back();
+        if needs_isb && !is_made && !Defect::KernelFlushWithoutIsb.is_put_back() {
+            self.instructions.isb();
+        }
+    }
+
+    /// Before the barrier: nothing, but for who puts that mistake back.
+    fn resynchronize_too_early(&self) {
+        if Defect::IsbBeforeDsb.is_put_back() {
             self.instructions.isb();
         }
     }

@@ -37,9 +37,15 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     }
 
     pub(super) fn wait_for_broadcasts(&self, cost: &mut Cost) {
-        self.instructions.eieio();
+        let is_swapped = Defect::TlbsyncBeforeEieio.is_put_back();
+        if !is_swapped {
+            self.instructions.eieio();
+        }
         if !Defect::TlbsyncOfPowerLeftOut.is_put_back() {
             self.instructions.tlbsync();
+        }
+        if is_swapped {
+            self.instructions.eieio();
         }
         self.instructions.ptesync();
         count(&mut cost.completion_barriers);

@@ -94,7 +94,13 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
         reach: Reach,
         cost: &mut Cost,
     ) {
-        let (on, rs) = (&self.instructions, operand::of_process(id));
+        let rs = Defect::TlbieOfAnotherPid.flips(1 << 32, operand::of_process(id));
+        let on = &self.instructions;
+        let reach = if Defect::BroadcastStaysLocal.is_put_back() {
+            Reach::Local
+        } else {
+            reach
+        };
         match (reach, ric) {
             (Reach::Broadcast, Ric::Translations) => on.tlbie_ric0_prs1(rb, rs),
             (Reach::Broadcast, Ric::WalkCaches) => on.tlbie_ric1_prs1(rb, rs),

@@ -20,8 +20,10 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     }
 
     pub(super) fn invpcid(&self, operands: Invpcid, cost: &mut Cost) {
+        let [pcid, address] = operands.descriptor();
+        let named = Defect::InvpcidOfAnotherPcid.flips(1, pcid);
         self.instructions
-            .invpcid(operands.kind() as u64, operands.descriptor());
+            .invpcid(operands.kind() as u64, [named, address]);
         count(&mut cost.invalidations);
     }
 

@@ -145,6 +145,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     /// does one that may have been stored before a restart: the entries before it are being read again, and must not be written over.
     pub(super) fn refresh(&mut self) {
         let stored = self.state.completion.load(0);
+        if Defect::AmdRegisterReadEachLook.is_put_back() {
+            let _ = self.hw.registers.read32(registers::COMMAND_HEAD);
+        }
         if stored > self.state.replaying {
             self.state.ring.observe(stored, 1 << 63);
         }

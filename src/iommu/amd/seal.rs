@@ -67,7 +67,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     fn is_reached(&self, fence: &Fence) -> bool {
-        fence.sequence <= self.state.ring.consumed()
+        let done = if Defect::AmdSubmittedTakenForDone.is_put_back() {
+            self.state.ring.published()
+        } else {
+            self.state.ring.consumed()
+        };
+        fence.sequence <= done
             && (fence.stage < TWO_STAGES || !self.is_second_stage_pending(fence.sequence))
     }
 

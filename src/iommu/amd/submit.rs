@@ -34,7 +34,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             }
             Invalidation::KernelTables => Ok(()),
         };
-        queued.inspect_err(|_| self.clear_the_way())
+        Defect::AmdFullSwallowed.swallows(queued.inspect_err(|_| self.clear_the_way()))
     }
 
     /// What is in the way may be nobody's fence, as where a set-up gave up waiting: whoever finds no room takes it further.
@@ -63,7 +63,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         self.open();
         for span in spans.as_slice() {
-            self.for_each_tag(index, &space, *span, &mut |l, command| l.put(command));
+            let put = &mut |l: &mut Self, command| l.put(mistaken(command));
+            self.for_each_tag(index, &space, *span, put);
         }
         for span in spans.as_slice() {
             self.defer_device_tlbs(index, *span);
@@ -176,4 +177,22 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         Ok(())
     }
+}
+
+/// An INVALIDATE_IOMMU_PAGES: the same, but for who puts a mistake back.
+fn mistaken(command: Command) -> Command {
+    let [w0, w1] = command.words();
+    // The lowest zero from bit 12 upward says how large a block is that has S, bit 0 (AMD 48882 2.4.3); PDE is bit 1.
+    let size = (!w1 >> 12).trailing_zeros() + 12;
+    let halved = match (w1 & 1, size) {
+        (0, _) => w1,
+        (_, 12) => w1 & !1,
+        (_, size) => w1 & !(1 << (size - 1)),
+    };
+    let w1 = if Defect::AmdBlockHalved.is_put_back() {
+        halved
+    } else {
+        w1
+    };
+    Command::from_words([w0, Defect::AmdDirectoriesKept.clears(1 << 1, w1)])
 }

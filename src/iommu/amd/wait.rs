@@ -3,6 +3,7 @@
 use super::Iommu;
 use super::state::Locked;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
@@ -48,6 +49,8 @@ where
         wait: &mut dyn FnMut() -> bool,
         submit: &mut dyn FnMut(&mut Locked<'_, M, B, S, P>) -> Option<Fence>,
     ) -> Result<(), Halt> {
+        let locked = |ask: &mut dyn FnMut() -> bool| self.locked(|_| ask());
+        let wait = &mut || Defect::AmdLockedWhileWaiting.asks_under(wait, locked);
         let mut fence = loop {
             let submitted = self.locked(|l| match l.state.stopped {
                 Some(error) => Err(Halt::Failed(error)),

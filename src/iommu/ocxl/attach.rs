@@ -12,6 +12,7 @@ use super::host::Host;
 use super::process_element::ProcessElement;
 use super::state::{AttachedProcess, Element, Life, Locked, Stage};
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::{AttachKey, Fence};
@@ -88,7 +89,8 @@ where
                     }
                 }
             };
-            if !wait() {
+            let locked = |ask: &mut dyn FnMut() -> bool| self.locked(|_| ask());
+            if !Defect::LinkLockedWhileWaiting.asks_under(wait, locked) {
                 return Err(AttachError::Timeout(key, unfinished));
             }
         }

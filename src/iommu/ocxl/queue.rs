@@ -112,6 +112,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
             return;
         };
         if self.state.launched.is_some() {
+            if Defect::LinkLooksTwice.is_put_back() {
+                let _ = status(registers);
+            }
             match status(registers) {
                 Status::Pending if !Defect::LaunchOverLaunch.is_put_back() => return,
                 Status::Nobody => {
@@ -140,7 +143,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const R: usize> Locked<'_, M, B, S
         if let Some(address) = launch.address() {
             registers.write64(AVA, address.swap_bytes());
         }
-        registers.write64(LNCH, launch.word().swap_bytes());
+        let word = Defect::LinkLaunchOfAnotherPid.flips(1 << 25, launch.word());
+        registers.write64(LNCH, word.swap_bytes());
         self.cost.queue_barriers += 1;
         self.cost.commands += 1;
         self.cost.doorbells += 1;

@@ -178,6 +178,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         match (&self.state.message, self.state.completion) {
             (Some(word), Completion::Msi) if self.state.recovery.is_none() => {
                 let done = word.load(0) & 0xffff_ffff;
+                if Defect::SmmuRegisterReadEachLook.is_put_back() {
+                    let _ = self.hw.registers.read32(registers::CMDQ_CONS);
+                }
                 self.state.ring.observe(done, 1 << 32);
                 self.after_progress();
             }

@@ -105,7 +105,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .recovery
             .as_ref()
             .map_or(u64::MAX, |recovery| recovery.floor);
-        fence.sequence <= self.state.ring.consumed().min(floor)
+        let done = if Defect::SmmuSubmittedTakenForDone.is_put_back() {
+            self.state.ring.published()
+        } else {
+            self.state.ring.consumed()
+        };
+        fence.sequence <= done.min(floor)
     }
 
     fn verdict(&mut self, fence: &Fence) -> Result<(), SecondaryError> {

@@ -40,13 +40,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if self.state.stopped.is_some() {
             return Ok(());
         }
-        match invalidation {
+        let queued = match invalidation {
             Invalidation::Space { key, flush } => self.queue_space(*key, flush),
             Invalidation::KernelTables if self.hw.config.kernel_tables => {
                 self.queue_kernel_tables()
             }
             Invalidation::KernelTables => Ok(()),
-        }
+        };
+        Defect::SmmuFullSwallowed.swallows(queued)
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
@@ -277,14 +278,16 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         };
         // TG\[11:10\] = 1: 4 KiB.
         let [w0, w1] = command.words();
-        Command::from_words([w0, Defect::OnePageAsRange.sets(1 << 10, w1)])
+        mistaken(w0, Defect::OnePageAsRange.sets(1 << 10, w1))
     }
 
     pub(super) fn tlbi_asid(&self, asid: Asid) -> Command {
-        match self.hw.config.regime {
+        let command = match self.hw.config.regime {
             Regime::El1 => Command::tlbi_nh_asid(HOST, asid),
             Regime::El2Host => Command::tlbi_el2_asid(asid),
-        }
+        };
+        let [w0, w1] = command.words();
+        Command::from_words([Defect::SmmuTlbiOfAnotherAsid.flips(1 << 48, w0), w1])
     }
 
     fn tlbi_all(&self) -> Command {
@@ -293,4 +296,21 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Regime::El2Host => Command::tlbi_el2_all(),
         }
     }
+}
+
+/// The words of a TLBI by address: the same, but for who puts a mistake back.
+fn mistaken(w0: u64, w1: u64) -> Command {
+    // TG\[11:10\] is 0 where the command is of one address; SCALE\[24:20\], TTL\[9:8\] and Leaf are of the rest (IHI 0070 4.4.1.1).
+    let is_range = w1 & 0b11 << 10 != 0;
+    let w0 = if is_range && w0 & 0x1f << 20 != 0 && Defect::SmmuScaleOneLess.is_put_back() {
+        w0 - (1 << 20)
+    } else {
+        w0
+    };
+    let level = if is_range { 0b11 << 8 } else { 0 };
+    let w1 = Defect::SmmuLevelGuessed.sets(level, w1);
+    Command::from_words([
+        Defect::SmmuTlbiOfAnotherAsid.flips(1 << 48, w0),
+        Defect::SmmuLeafWhereTablesAreFreed.sets(1, w1),
+    ])
 }

@@ -3,6 +3,7 @@
 use super::Smmu;
 use super::state::Locked;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
@@ -45,6 +46,8 @@ where
         commands: u64,
         write: Write<'_, M, B, u64, S, P>,
     ) -> Result<(), Halt> {
+        let locked = |ask: &mut dyn FnMut() -> bool| self.locked(|_| ask());
+        let wait = &mut || Defect::SmmuLockedWhileWaiting.asks_under(wait, locked);
         let mut fence = loop {
             match self.locked(|l| l.try_submit(commands, &mut *write)) {
                 Ok(Some(fence)) => break fence,

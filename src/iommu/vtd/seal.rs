@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::queue::{FENCE, PLAIN};
 use super::state::Locked;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::device_bit::device_bit;
 use crate::secondary::{Fence, SecondaryError};
@@ -38,7 +39,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     /// Writes the remembered device invalidations; gives their devices.
-    fn put_pending(&mut self) -> u64 {
+    pub(super) fn put_pending(&mut self) -> u64 {
         let mut devices = 0;
         while let Some((device, command)) = self.state.pending.pop() {
             devices |= self.put_device_flush(device, command);
@@ -82,7 +83,12 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .recovery
             .as_ref()
             .map_or(u64::MAX, |recovery| recovery.floor);
-        fence.sequence <= self.state.completed.min(floor)
+        let done = if Defect::VtdSubmittedTakenForDone.is_put_back() {
+            self.state.ring.published()
+        } else {
+            self.state.completed
+        };
+        fence.sequence <= done.min(floor)
     }
 
     fn verdict(&self, fence: &Fence) -> Result<(), SecondaryError> {

@@ -34,13 +34,14 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         if self.state.stopped.is_some() {
             return Ok(());
         }
-        match invalidation {
+        let queued = match invalidation {
             Invalidation::Space { key, flush } => self.queue_space(*key, flush),
             Invalidation::KernelTables if self.hw.config.kernel_tables => {
                 self.queue_kernel_tables()
             }
             Invalidation::KernelTables => Ok(()),
-        }
+        };
+        Defect::VtdFullSwallowed.swallows(queued)
     }
 
     fn queue_space(&mut self, key: AttachKey, flush: &Flush) -> Result<(), Full> {
@@ -66,8 +67,15 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.cost.escalations += escalations;
         }
         self.open();
+        let is_swapped = Defect::VtdDeviceTlbFirst.is_put_back();
+        if is_swapped {
+            self.remember_flushes(Some(index), &blocks);
+            self.put_pending();
+        }
         self.put_iotlb(index, &plan);
-        self.remember_flushes(Some(index), &blocks);
+        if !is_swapped {
+            self.remember_flushes(Some(index), &blocks);
+        }
         Ok(())
     }
 
@@ -150,7 +158,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Plan::Pages(blocks, depth) => {
                 let depth = Defect::HintWhereTablesAreFreed.flattens(*depth);
                 for block in blocks.as_slice() {
-                    self.put_each_tag(space, |tag| tag.pages(mode, &features, *block, depth));
+                    let pages = |tag: Tag| mistaken(tag.pages(mode, &features, *block, depth));
+                    self.put_each_tag(space, pages);
                 }
             }
         }
@@ -302,4 +311,21 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             .open_from
             .get_or_insert(self.state.ring.written());
     }
+}
+
+/// An invalidation of pages: the same, but for who puts a mistake back.
+fn mistaken(command: Command) -> Command {
+    let [w0, w1, w2, w3] = command.words();
+    // AM\[5:0\] of the second word, PASID\[51:32\] of the first (VT-d 6.5.2.4).
+    let w1 = if w1 & 0x3f != 0 && Defect::VtdMaskOneLess.is_put_back() {
+        w1 - 1
+    } else {
+        w1
+    };
+    Command::from_words([
+        Defect::VtdFlushOfAnotherPasid.flips(1 << 32, w0),
+        w1,
+        w2,
+        w3,
+    ])
 }

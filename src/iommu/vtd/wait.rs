@@ -5,6 +5,7 @@ use super::command::WaitOptions;
 use super::queue::PLAIN;
 use super::state::Locked;
 use crate::cost::Cost;
+use crate::defects::Defect;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
@@ -38,6 +39,8 @@ where
         entries: u64,
         write: Write<'_, M, B, S, P>,
     ) -> Result<(), Halt> {
+        let locked = |ask: &mut dyn FnMut() -> bool| self.locked(|_| ask());
+        let wait = &mut || Defect::VtdLockedWhileWaiting.asks_under(wait, locked);
         let mut fence = loop {
             match self.locked(|l| l.try_submit(last, entries, &mut *write)) {
                 Ok(Some(fence)) => break fence,

@@ -1,6 +1,7 @@
 //! A run of bytes with both of its ends inside, so that the last byte of an address space is in some run.
 
 use crate::address::FlushRange;
+use crate::defects::Defect;
 
 /// Never empty. Two neighbours have no byte in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,16 @@ impl Span {
     pub(super) fn of(range: &FlushRange) -> Self {
         let (first, last) = match range {
             FlushRange::All => (0, u64::MAX),
-            FlushRange::Pages(pages) => (pages.first().raw(), pages.last_byte().raw()),
+            FlushRange::Pages(pages) => {
+                let last = if Defect::LastPageLeftOut.is_put_back() {
+                    pages.last().raw().saturating_sub(1)
+                } else if Defect::EndRoundedInwards.is_put_back() {
+                    pages.last().raw()
+                } else {
+                    pages.last_byte().raw()
+                };
+                (pages.first().raw(), last)
+            }
         };
         Self { first, last }
     }

@@ -8,6 +8,7 @@ use super::span::Span;
 use super::subscriber::{Mark, StaticSubscriber};
 use super::table::Table;
 use crate::address::FlushRange;
+use crate::defects::Defect;
 use crate::secondary::AttachKey;
 use crate::sync::{AtomicU64, Ordering};
 use core::ops::Range;
@@ -112,7 +113,7 @@ impl<const N: usize> State<N> {
     /// While an invalidation runs that may concern a newcomer who was not told, the newcomer's readers wait as if he had been. Otherwise
     /// his number is one that no reader of his place's former owner can have.
     fn number_for_new(&mut self) -> u64 {
-        if self.running > 0 {
+        if self.running > 0 && !Defect::NewcomerNotHeldOff.is_put_back() {
             self.sequence |= 1;
             return self.sequence;
         }
@@ -156,7 +157,9 @@ impl<const N: usize> State<N> {
         }
         self.sequence |= 1;
         for (_, entry) in self.table.overlapping(reached.clone(), span) {
-            if let Some(number) = told.get(entry.place) {
+            if let Some(number) = told.get(entry.place)
+                && !Defect::SequenceNotRaised.is_put_back()
+            {
                 number.store(self.sequence, Ordering::Relaxed);
             }
         }
@@ -215,7 +218,8 @@ impl<const N: usize> State<N> {
     /// The one at this position has to reach this mark.
     pub(super) fn owes(&mut self, position: usize, mark: Mark) {
         if let Some(at) = self.at_mut(position) {
-            at.newest = at.newest.max(Some(mark));
+            let newer = at.newest.filter(|_| !Defect::OlderMarkWins.is_put_back());
+            at.newest = newer.max(Some(mark));
         }
     }
 

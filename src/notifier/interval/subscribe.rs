@@ -3,6 +3,7 @@
 use super::state::Target;
 use super::{Intervals, NotSubscribed, Running, StaticSubscriber, SubscribeError, Waiters};
 use crate::address::FlushRange;
+use crate::defects::Defect;
 use crate::lock::RingLock;
 use crate::secondary::AttachKey;
 use crate::space::SpaceId;
@@ -78,7 +79,9 @@ impl<L: RingLock, W: Waiters, const N: usize> Intervals<L, W, N> {
         self.with(|state| {
             let gone = state.remove(place, id, &self.told).ok_or(NotSubscribed)?;
             Ok(match state.run() {
-                Some(run) if !gone => Removal::AfterRun(Running(run)),
+                Some(run) if !gone && !Defect::UnsubscribeDoesNotWait.is_put_back() => {
+                    Removal::AfterRun(Running(run))
+                }
                 _ => Removal::Done,
             })
         })

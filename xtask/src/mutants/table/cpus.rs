@@ -117,6 +117,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "range::promise_11_range_limit",
     ),
     Mutant::new(
+        "IsbBeforeDsb",
+        3,
+        Aarch64,
+        "aarch64",
+        "kernel::promise_01_kernel_page_ends_with_an_isb",
+    ),
+    Mutant::new(
         "InvlpgbWithoutAsid",
         11,
         X86_64,
@@ -187,6 +194,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "page::promise_11_ceiling_is_33_pages",
     ),
     Mutant::new(
+        "InvpcidOfAnotherPcid",
+        3,
+        X86_64,
+        "x86_64",
+        "kpti::promise_03_kpti_drops_a_page_under_both_identifiers",
+    ),
+    Mutant::new(
         "SyncForPtesync",
         1,
         PowerPc,
@@ -255,5 +269,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         PowerPc,
         "powerpc",
         "range::promise_11_nothing_else_is_hit_below_the_ceilings",
+    ),
+    Mutant::new(
+        "BroadcastStaysLocal",
+        3,
+        PowerPc,
+        "powerpc",
+        "process::promise_03_space_is_one_tlbie_by_pid",
+    ),
+    Mutant::new(
+        "TlbsyncBeforeEieio",
+        3,
+        PowerPc,
+        "powerpc",
+        "process::promise_03_space_is_one_tlbie_by_pid",
+    ),
+    Mutant::new(
+        "TlbieOfAnotherPid",
+        3,
+        PowerPc,
+        "powerpc",
+        "process::promise_03_space_is_one_tlbie_by_pid",
     ),
 ];

@@ -4,6 +4,7 @@
 
 mod cpus;
 mod engine;
+mod intervals;
 mod iommus;
 mod without;
 
@@ -99,6 +100,7 @@ impl Column {
 pub(super) fn all() -> impl Iterator<Item = &'static Mutant> {
     engine::MUTANTS
         .iter()
+        .chain(intervals::MUTANTS)
         .chain(cpus::MUTANTS)
         .chain(iommus::MUTANTS)
 }
