@@ -2,10 +2,13 @@
 //!
 //! What it is and who has made it stands in the library, beside its name.
 
+mod amd;
 mod cpus;
 mod engine;
 mod intervals;
-mod iommus;
+mod ocxl;
+mod smmuv3;
+mod vtd;
 mod without;
 
 pub(super) use without::{IMPOSSIBLE, WITHOUT};
@@ -102,7 +105,10 @@ pub(super) fn all() -> impl Iterator<Item = &'static Mutant> {
         .iter()
         .chain(intervals::MUTANTS)
         .chain(cpus::MUTANTS)
-        .chain(iommus::MUTANTS)
+        .chain(smmuv3::MUTANTS)
+        .chain(amd::MUTANTS)
+        .chain(vtd::MUTANTS)
+        .chain(ocxl::MUTANTS)
 }
 
 /// The test binaries that are needed.
