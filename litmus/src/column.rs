@@ -80,6 +80,13 @@ impl Column {
         answer
     }
 
+    /// The same by a plain load, which orders nothing.
+    pub(crate) fn look(&mut self, flag: &str) -> usize {
+        let (flag, answer) = (self.holding(flag), self.scratch());
+        self.fixed(format!("LDR W{answer},[X{flag}]"));
+        answer
+    }
+
     /// Goes on only once that answer is known: a branch that depends on it, as in every loop that waits.
     pub(crate) fn once(&mut self, answer: usize, label: &str) {
         self.fixed(format!("CBNZ W{answer},{label}"));

@@ -9,6 +9,7 @@
 
 mod column;
 pub mod committed;
+mod interleaved;
 mod lower;
 mod machine;
 mod page;
@@ -19,7 +20,7 @@ mod verdict;
 
 use anyhow::{Context, Result};
 
-pub use test::Test;
+pub use test::{Model, Test};
 pub use verdict::Verdict;
 
 use scenarios::{Scenario, Written};
@@ -87,7 +88,7 @@ fn test(
         scenario: scenario.name,
         variant: variant.to_owned(),
         expected,
-        is_local: scenario.is_local,
+        model: scenario.model,
         text: sequence.text(&name, &remarks),
     }
 }

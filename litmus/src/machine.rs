@@ -11,7 +11,9 @@ use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown::ticket::{FrameSink, Item};
-use tlb_shootdown_model::recorder::aarch64::{Executed, Identification, Recorder};
+use tlb_shootdown_model::recorder::aarch64::{Executed, Identification};
+
+use crate::interleaved::Interleaved;
 
 /// The kernel underneath.
 #[derive(Default)]
@@ -22,7 +24,7 @@ pub(crate) struct Host {
 
 // SAFETY: one thread, and nobody else is interrupted or pinned.
 unsafe impl Platform for Host {
-    type Arch = Aarch64<Recorder, 1>;
+    type Arch = Aarch64<Interleaved, 1>;
     type PinGuard = ();
     type IrqGuard = ();
 
@@ -42,37 +44,61 @@ unsafe impl Platform for Host {
 }
 
 pub(crate) type Engine = Shootdown<Host, 1>;
-pub(crate) type Space = AddressSpace<Aarch64<Recorder, 1>, 1>;
+pub(crate) type Space = AddressSpace<Aarch64<Interleaved, 1>, 1>;
 
-/// Two CPUs with every optional feature and 4 KiB pages, online and sealed.
+/// Nobody is known to be affected by an erratum.
+const SOUND: Identification = Identification::FULL;
+
+/// A Cortex-A76 (MIDR_EL1 0x410fd0b0): its broadcasts are to be repeated.
+pub(crate) const AFFECTED: Identification = Identification {
+    midr: 0x410f_d0b0,
+    ..SOUND
+};
+
+/// CPUs with every optional feature and 4 KiB pages, online and sealed.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
 }
 
 impl Machine {
-    /// One whose kernel does not repair spurious faults.
+    /// Two of them, whose kernel does not repair spurious faults.
     pub(crate) fn new() -> Self {
-        Self::on_host(Host::default())
+        Self::with_cpus(&[1, 0])
     }
 
-    /// One whose kernel does.
+    /// Two whose kernel does.
     pub(crate) fn that_repairs_spurious_faults() -> Self {
-        Self::on_host(Host {
+        let host = Host {
             repairs_spurious_faults: true,
             ..Host::default()
-        })
+        };
+        Self::started(host, Config::new(Granule::Kib4), SOUND, &[1, 0])
     }
 
-    fn on_host(host: Host) -> Self {
-        let arch = Aarch64::new(
-            Recorder::new(Identification::FULL),
-            Config::new(Granule::Kib4),
-        );
+    /// These alone.
+    pub(crate) fn with_cpus(cpus: &[u32]) -> Self {
+        Self::started(Host::default(), Config::new(Granule::Kib4), SOUND, cpus)
+    }
+
+    /// Two that have the erratum.
+    pub(crate) fn affected() -> Self {
+        let config = Config::new(Granule::Kib4);
+        Self::started(Host::default(), config, AFFECTED, &[1, 0])
+    }
+
+    /// Two whose kernel keeps itself out of the processes' tables.
+    pub(crate) fn with_pairs_of_asids() -> Self {
+        let config = Config::new(Granule::Kib4).kpti();
+        Self::started(Host::default(), config, SOUND, &[1, 0])
+    }
+
+    fn started(host: Host, config: Config, alike: Identification, cpus: &[u32]) -> Self {
+        let arch = Aarch64::new(Interleaved::new(alike), config);
         let machine = Self {
             engine: Engine::new(host, arch),
         };
-        for cpu in [1, 0] {
-            machine.on(cpu).cpu_online().expect("CPUs 0 and 1 fit");
+        for cpu in cpus {
+            machine.on(*cpu).cpu_online().expect("few and alike");
         }
         machine.engine.arch().seal_features();
         machine.take();

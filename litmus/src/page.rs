@@ -29,6 +29,16 @@ impl Page {
         name: "y",
         address: 0x40_1000,
     };
+    /// `X` under another ASID: to a TLB another page. The entry in memory is one, and two here.
+    pub(crate) const ALIAS: Self = Self {
+        name: "y",
+        ..Self::X
+    };
+    /// No process has anything there.
+    pub(crate) const NOBODYS: Self = Self {
+        name: "z",
+        address: 0,
+    };
     /// In the kernel's half.
     pub(crate) const KERNEL: Self = Self {
         name: "x",

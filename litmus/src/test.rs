@@ -13,8 +13,21 @@ pub(crate) struct Sequence {
     pub(crate) columns: Vec<Column>,
     /// What must not happen, in herd7's language.
     pub(crate) outcome: String,
-    /// Edits that the outcome cannot show, as `P0 without ISB`: the instruction is there for somebody else's sake.
+    /// Edits that the outcome cannot show, as `P0 without ISB`, or `P0 4 without ISB` of the fourth instruction alone: the
+    /// instruction is there for somebody else's sake.
     pub(crate) unseen: &'static [&'static str],
+}
+
+/// Arm's model, or Arm's model and one thing that herd7 cannot express.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// As Arm has written it.
+    Arms,
+    /// The barriers of one CPU alone (`DSB NSH`) count, which Arm's model ignores.
+    Local,
+    /// No TLB holds anything at first: an entry that a CPU uses it has read since its last context synchronisation, which stands for
+    /// the loading of a root under a clean identifier.
+    EmptyTlbs,
 }
 
 /// A test with its name and what herd7 has to say about it.
@@ -26,8 +39,8 @@ pub struct Test {
     pub variant: String,
     /// What herd7 has to answer.
     pub expected: Verdict,
-    /// Whether the barriers of one CPU alone must count (`DSB NSH`), which herd7's own model ignores.
-    pub is_local: bool,
+    /// What herd7 has to be told of the machine.
+    pub model: Model,
     /// The whole file.
     pub text: String,
 }

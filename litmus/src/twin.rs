@@ -24,17 +24,28 @@ pub(crate) fn all(sequence: &Sequence) -> Vec<Twin> {
         });
         for (number, (index, name)) in emitted.enumerate() {
             let edits = std::iter::once(None).chain(weaker(&name).into_iter().map(Some));
-            for instead in edits.filter(|edit| !is_unseen(sequence, cpu, &name, edit.as_deref())) {
-                twins.push(edited(sequence, cpu, index, number + 1, &name, instead));
+            let number = number + 1;
+            let seen =
+                |edit: &Option<String>| !is_unseen(sequence, cpu, number, &name, edit.as_deref());
+            for instead in edits.filter(seen) {
+                twins.push(edited(sequence, cpu, index, number, &name, instead));
             }
         }
     }
     twins
 }
 
-fn is_unseen(sequence: &Sequence, cpu: usize, name: &str, instead: Option<&str>) -> bool {
-    let edit = format!("P{cpu} {}", edit(name, instead));
-    sequence.unseen.contains(&edit.as_str())
+fn is_unseen(
+    sequence: &Sequence,
+    cpu: usize,
+    number: usize,
+    name: &str,
+    instead: Option<&str>,
+) -> bool {
+    let edit = edit(name, instead);
+    let (of_any, of_this) = (format!("P{cpu} {edit}"), format!("P{cpu} {number} {edit}"));
+    let unseen = sequence.unseen;
+    unseen.contains(&of_any.as_str()) || unseen.contains(&of_this.as_str())
 }
 
 /// The edit in words: `without ISB`, `DMB ISH for DSB ISH`.
@@ -122,7 +133,8 @@ mod tests {
         let unseen = Sequence {
             unseen: &[
                 "P0 without ISB",
-                "P0 DMB ISH for DSB ISH",
+                "P0 3 DMB ISH for DSB ISH",
+                "P0 1 without DSB ISH",
                 "P1 without DSB ISH",
             ],
             ..sequence()

@@ -1,10 +1,14 @@
 //! What the engine is asked to do, and who watches.
 
 mod batch;
+mod errata;
 mod kernel;
+mod meeting;
+mod membership;
 mod migration;
 mod observer;
 mod own;
+mod pairs;
 mod replace;
 mod reuse;
 mod unmap;
@@ -12,7 +16,7 @@ mod upgrade;
 
 use anyhow::Result;
 
-use crate::test::Sequence;
+use crate::test::{Model, Sequence};
 use crate::twin::Twin;
 use crate::verdict::Verdict;
 
@@ -23,8 +27,7 @@ pub(crate) struct Scenario {
     pub(crate) property: &'static str,
     /// Drives the engine and writes down what it did.
     pub(crate) write: fn() -> Result<Written>,
-    /// The barriers of one CPU alone (`DSB NSH`) must count.
-    pub(crate) is_local: bool,
+    pub(crate) model: Model,
 }
 
 impl Scenario {
@@ -38,14 +41,22 @@ impl Scenario {
             name,
             property,
             write,
-            is_local: false,
+            model: Model::Arms,
         }
     }
 
     /// The barriers of one CPU alone must count.
     const fn local(self) -> Self {
         Self {
-            is_local: true,
+            model: Model::Local,
+            ..self
+        }
+    }
+
+    /// Nobody holds entries of the space at first.
+    const fn with_empty_tlbs(self) -> Self {
+        Self {
+            model: Model::EmptyTlbs,
             ..self
         }
     }
@@ -67,7 +78,7 @@ impl From<Sequence> for Written {
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 20] = [
+pub(crate) const ALL: [Scenario; 27] = [
     unmap::PAGE,
     unmap::TABLES,
     unmap::DOWNGRADE,
@@ -77,6 +88,7 @@ pub(crate) const ALL: [Scenario; 20] = [
     batch::GATHER,
     batch::RECLAIM,
     batch::PENDING,
+    batch::MIGRATED,
     upgrade::EVERYWHERE,
     upgrade::LAZILY,
     upgrade::SPURIOUS,
@@ -88,4 +100,10 @@ pub(crate) const ALL: [Scenario; 20] = [
     kernel::RANGE,
     kernel::OWN,
     own::PAGE,
+    pairs::PAGE,
+    pairs::SPACE,
+    errata::REPEATED,
+    errata::JOINS,
+    membership::SWITCHES,
+    membership::ONLINE,
 ];

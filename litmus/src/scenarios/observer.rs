@@ -19,6 +19,19 @@ pub(super) fn after(
     goes: Goes,
 ) -> (Column, String) {
     let mut column = Column::default();
+    let outcome = goes_on(&mut column, flag, cpu, access, page, goes);
+    (column, outcome)
+}
+
+/// The same of a CPU that has done something before.
+pub(super) fn goes_on(
+    column: &mut Column,
+    flag: &str,
+    cpu: usize,
+    access: Access,
+    page: Page,
+    goes: Goes,
+) -> String {
     let seen = column.acquire(flag);
     let label = format!("L{cpu}");
     match access {
@@ -32,7 +45,7 @@ pub(super) fn after(
         Goes::Through => format!("~{fault}"),
         Goes::Wrong => fault,
     };
-    (column, format!("({cpu}:X{seen}=1 /\\ {went})"))
+    format!("({cpu}:X{seen}=1 /\\ {went})")
 }
 
 /// What must not happen to the access.

@@ -58,15 +58,25 @@ impl Herd {
         command
     }
 
-    /// A command that asks for Arm's virtual-memory model, without a test yet. `is_local`: barriers of one CPU count.
-    pub(crate) fn command(&self, is_local: bool) -> Command {
+    /// A command that asks for Arm's virtual-memory model, without a test yet. Files of `changed` stand before the model's own.
+    pub(crate) fn command(&self, changed: Option<&Path>) -> Command {
         let mut command = self.start();
-        command.arg("-set-libdir").arg(model(&self.root));
-        if is_local {
-            command.arg("-I").arg(&self.local);
+        command.arg("-set-libdir").arg(self.model());
+        if let Some(changed) = changed {
+            command.arg("-I").arg(changed);
         }
         command.args(["-variant", "vmsa,fatal"]);
         command
+    }
+
+    /// The folder with the models as they were fetched.
+    pub(crate) fn model(&self) -> PathBuf {
+        model(&self.root)
+    }
+
+    /// The folder of what is changed where barriers of one CPU are to count.
+    pub(crate) fn local(&self) -> &Path {
+        &self.local
     }
 }
 

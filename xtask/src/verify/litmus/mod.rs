@@ -1,6 +1,7 @@
 //! Litmus tests of the emitted AArch64 sequences, judged by herd7 with Arm's model.
 
 mod answer;
+mod models;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +11,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tlb_shootdown_litmus::{Property, Test, committed, properties};
 
-use crate::setup::herd::{self, Herd};
+use crate::setup::herd;
 use crate::test::tally::Tally;
 use crate::{process, workspace};
 use answer::Answer;
+use models::Models;
 
 /// A test takes a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -49,6 +51,7 @@ fn all(variants: &[&str]) -> Result<Tally> {
         }
     };
     println!("herd7 {}", herd.version);
+    let herd = Models::of(herd, &workspace::target_dir().join("litmus-models"))?;
     // What is asked about is what the library emits now, whatever is committed.
     let folder = workspace::target_dir().join("litmus");
     committed::write(&folder, &properties)?;
@@ -61,7 +64,7 @@ fn all(variants: &[&str]) -> Result<Tally> {
 }
 
 /// One line for the property.
-fn ask_all(herd: &Herd, folder: &Path, variant: &str, property: &Property) -> Tally {
+fn ask_all(herd: &Models, folder: &Path, variant: &str, property: &Property) -> Tally {
     let next = AtomicUsize::new(0);
     let ask_next = || -> Vec<Option<String>> {
         let mut mismatches = Vec::new();
@@ -105,21 +108,21 @@ fn ask_all(herd: &Herd, folder: &Path, variant: &str, property: &Property) -> Ta
 }
 
 /// What is not as expected, if anything.
-fn mismatch(herd: &Herd, folder: &Path, variant: &str, test: &Test) -> Option<String> {
+fn mismatch(herd: &Models, folder: &Path, variant: &str, test: &Test) -> Option<String> {
     let name = test.name();
     let expected = test.expected;
     match ask(herd, folder, variant, test) {
         Ok(Answer::Verdict(verdict)) if verdict == expected => None,
         Ok(answer) => Some(format!(
             "{name}{variant}: expected {expected}, herd7 {}: {answer}",
-            herd.version
+            herd.version()
         )),
         Err(error) => Some(format!("{name}{variant}: {error:#}")),
     }
 }
 
-fn ask(herd: &Herd, folder: &Path, variant: &str, test: &Test) -> Result<Answer> {
-    let mut command = herd.command(test.is_local);
+fn ask(herd: &Models, folder: &Path, variant: &str, test: &Test) -> Result<Answer> {
+    let mut command = herd.command(test.model);
     if let Some(more) = variant.strip_prefix(',') {
         command.args(["-variant", more]);
     }
