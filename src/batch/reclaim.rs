@@ -368,6 +368,7 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
         &self,
         space: &AddressSpace<P::Arch, WORDS>,
     ) -> Result<Cost, FlushError<WORDS>> {
+        // This branch is a barrier as well: on AArch64 a TLBI follows a load by a dependency or a DSB, never by its being an acquire.
         let Some(deferred) = space.deferred() else {
             return Ok(Cost::ZERO);
         };

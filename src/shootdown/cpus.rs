@@ -20,7 +20,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ///
     /// # Context
     /// On the CPU itself, with interrupts off and able to take the shootdown interrupt as soon as they are on; before it runs any
-    /// address space and before it touches kernel mappings that may be flushed.
+    /// address space and before it touches kernel mappings that may be flushed. On AArch64 the registers of the translation regime have been
+    /// written before, and an ISB executed; the call itself ends with one (Arm ARM D8.17, R_BLDZX), and no other is needed after it.
     pub fn cpu_online(&self) -> Result<(), JoinError> {
         let _irqs_off = self.platform.irq_save();
         let me = self.platform.cpu();
@@ -70,6 +71,11 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ///
     /// # Context
     /// On the CPU that switches, with interrupts off until the root is loaded.
+    ///
+    /// On AArch64 that is an MSR to `TTBR0_EL1`, to `TTBR1_EL1` as well where that has the ASID, and then an ISB: without one the CPU may go on
+    /// walking the old tables under the old ASID (Arm ARM D24.1.2.2: from a direct write to an indirect read synchronisation is
+    /// required), and a walk may come before what a DSB has ordered (B2.3, DSB-ordered-before: implicit reads of translation tables
+    /// follow a DSB by a context synchronisation event alone, unless there is FEAT_ETS2). Another context synchronisation event will do.
     pub fn switch_to(
         &self,
         space: &AddressSpace<P::Arch, WORDS>,

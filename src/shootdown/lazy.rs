@@ -23,7 +23,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// The kernel then loads that root with the identifier returned, and calls [`Self::root_loaded`].
     ///
     /// # Context
-    /// On the CPU that switches, with interrupts off until the root is loaded.
+    /// On the CPU that switches, with interrupts off until the root is loaded; on AArch64 an ISB follows the load, as for
+    /// [`switch_to`](Self::switch_to).
     pub fn switch_to_kernel(&self) -> HardwareId {
         self.arch.enter_kernel(self.platform.cpu())
     }
@@ -33,7 +34,8 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     /// broadcast every invalidation.
     ///
     /// # Context
-    /// On the CPU that switched, with interrupts still off.
+    /// On the CPU that switched, with interrupts still off; on AArch64 behind the ISB that follows the load of the root
+    /// ([`switch_to`](Self::switch_to)), for until then the old one may still be walked.
     pub fn root_loaded(&self) {
         self.arch.root_loaded(self.platform.cpu());
     }

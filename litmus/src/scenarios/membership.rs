@@ -24,6 +24,13 @@ pub(super) const SWITCHES: Scenario = Scenario::new(
 )
 .with_empty_tlbs();
 
+pub(super) const FIRST: Scenario = Scenario::new(
+    "first-switch-to",
+    "A flush that finds a space without an identifier issues nothing, and the CPU that gives it one meanwhile walks the new entry.",
+    switches_first,
+)
+.with_empty_tlbs();
+
 pub(super) const ONLINE: Scenario = Scenario::new(
     "cpu-online",
     "A CPU that a flush of a kernel page did not find online reads no more through the old entry when cpu_online has returned.",
@@ -58,6 +65,21 @@ const SWITCH: Kind = Kind {
         machine.on(1);
     },
     is_noticed: is_broadcast,
+};
+
+/// The space has no identifier yet, so nobody can hold anything, and a flush issues nothing.
+const FIRST_SWITCH: Kind = Kind {
+    prepare: || {
+        let machine = Machine::new();
+        let space = machine.engine.new_space();
+        let asid = 1;
+        Meeting {
+            machine,
+            space,
+            asid,
+        }
+    },
+    ..SWITCH
 };
 
 /// Nobody but CPU 0 is online.
@@ -162,6 +184,18 @@ fn switches() -> Result<Written> {
         joining: SWITCH.joining()?,
         // P0's own entries are not asked about.
         unseen: &["P0 without TLBI VALE1", "P0 without DSB NSH"],
+    };
+    met.written(&["ISB"])
+}
+
+/// What P0 reads is the identifier, and then there is nobody to look for.
+fn switches_first() -> Result<Written> {
+    let met = Met {
+        page: Page::X,
+        places: [Page::X.under((FIRST_SWITCH.prepare)().asid)],
+        flushing: FIRST_SWITCH.flushing()?,
+        joining: FIRST_SWITCH.joining()?,
+        unseen: &[],
     };
     met.written(&["ISB"])
 }

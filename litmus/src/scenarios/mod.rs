@@ -78,7 +78,7 @@ impl From<Sequence> for Written {
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 27] = [
+pub(crate) const ALL: [Scenario; 28] = [
     unmap::PAGE,
     unmap::TABLES,
     unmap::DOWNGRADE,
@@ -105,5 +105,6 @@ pub(crate) const ALL: [Scenario; 27] = [
     errata::REPEATED,
     errata::JOINS,
     membership::SWITCHES,
+    membership::FIRST,
     membership::ONLINE,
 ];

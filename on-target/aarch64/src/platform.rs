@@ -52,6 +52,7 @@ pub unsafe fn run_space(space: &Space, root: u64) -> Result<(), SwitchError> {
     let id = ENGINE.switch_to(space)?;
     // SAFETY: the caller vouches for the root, the engine for the ASID.
     unsafe { process::install(root, id.0) };
+    ENGINE.root_loaded();
     Ok(())
 }
 

@@ -99,7 +99,7 @@ pub const fn address(page: usize) -> u64 {
     BASE + page as u64 * PAGE_SIZE
 }
 
-/// Lets this CPU run on the page table at `root` under `asid`.
+/// Lets this CPU run on the page table at `root` under `asid`. Behind the ISB it walks the old one no more (Arm ARM D24.1.2.2).
 ///
 /// # Safety
 /// `root` is a page table that stays one until another is installed; the ASID is clean on this CPU.
