@@ -13,9 +13,9 @@ use core::ptr;
 /// What is awaited, for each place of the batch.
 pub(super) struct Devices<const PLACES: usize>([Option<Waits>; PLACES]);
 
-/// Those that were told when the change was put into the batch are not told again.
-fn are_deferred(needs: Needs) -> bool {
-    !needs.contains(Needs::AT_ADD)
+/// Those that were told when the change was put into the batch are not told again, unless one of them has not answered then.
+fn are_told(needs: Needs, is_untold: bool) -> bool {
+    is_untold || !needs.contains(Needs::AT_ADD)
 }
 
 impl<const PLACES: usize> Devices<PLACES> {
@@ -43,7 +43,8 @@ impl<const PLACES: usize> Devices<PLACES> {
         engine.in_callback(|| {
             for (waits, record) in self.0.iter_mut().zip(records) {
                 if let (Some(waits), Some(record)) = (waits, record) {
-                    waits.enlist(&record.space.secondaries, are_deferred);
+                    let wanted = |needs| are_told(needs, record.is_untold);
+                    waits.enlist(&record.space.secondaries, wanted);
                 }
             }
             self.submit(

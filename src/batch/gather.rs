@@ -23,7 +23,7 @@ pub enum GatherError<const WORDS: usize> {
     /// still the caller's, and must not be reused before a flush has succeeded.
     Incomplete(FlushError<WORDS>),
     /// A secondary TLB that is told at once has not answered. The change is gathered and so is the memory, and both stay until a flush of
-    /// the gather succeeds; what that TLB holds goes only when it is detached or reset.
+    /// the gather succeeds, which tells that TLB again.
     NotTold(AddError<WORDS>),
     /// The storage has no place at all.
     NoStorage,

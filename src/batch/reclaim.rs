@@ -24,8 +24,8 @@ pub enum AddError<const WORDS: usize> {
     Refused(Refused),
     /// Every place is taken by another space: flush the batch, then add the change again.
     Full,
-    /// The change is in the batch. A secondary TLB that is told at once ([`Needs::AT_ADD`]) has not answered: whatever the batch
-    /// holds of this space must not be released on its account.
+    /// The change is in the batch. A secondary TLB that is told at once ([`Needs::AT_ADD`]) has not answered: it may go on using what the
+    /// change has taken away, and is told again when the batch is flushed.
     Incomplete(Incomplete<WORDS>),
 }
 
@@ -45,6 +45,8 @@ impl<const WORDS: usize> core::error::Error for AddError<WORDS> {}
 pub(super) struct Record<'e, A: Arch, const WORDS: usize> {
     pub(super) space: &'e AddressSpace<A, WORDS>,
     pub(super) flush: Flush,
+    /// A secondary TLB that is told at once has not answered.
+    pub(super) is_untold: bool,
 }
 
 /// Changes of any number of address spaces that will be flushed together, and the memory that may be released only then.
@@ -113,7 +115,12 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
     ) -> Result<(), AddError<WORDS>> {
         self.record(space, flush)?;
         self.engine.issue_too_early(space, &flush);
-        self.tell_at_once(space, flush)
+        let told = self.tell_at_once(space, flush);
+        if told.is_err() {
+            // Which of them has the change now, nobody has kept.
+            self.of(space).for_each(|record| record.is_untold = true);
+        }
+        told
     }
 
     /// The same for a page that was dirty: see [`flush_before_io`](Self::flush_before_io).
@@ -151,7 +158,11 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
             return self.merge_upward(space, &flush);
         };
         space.defer();
-        *place = Some(Record { space, flush });
+        *place = Some(Record {
+            space,
+            flush,
+            is_untold: false,
+        });
         Ok(())
     }
 
@@ -181,6 +192,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
             match earlier.find(|one| one.space.id() == merged.space.id()) {
                 Some(kept) => {
                     kept.flush = kept.flush.merge(&merged.flush);
+                    kept.is_untold |= merged.is_untold;
                     merged.space.leave_batch();
                     self.escalations = self.escalations.saturating_add(1);
                     return;

@@ -1,8 +1,10 @@
 //! Memory that a batch holds, and spaces that it keeps from ending.
 
-use crate::support::{Machine, Sink, leaf};
-use tlb_shootdown::batch::{AddError, Reclaim};
+use crate::support::{Answer, FakeTlb, Machine, Sink, leaf};
+use tlb_shootdown::address::{PageSize, PhysAddr, VirtAddr};
+use tlb_shootdown::batch::{AddError, Gather, GatherError, Reclaim};
 use tlb_shootdown::error::Refused;
+use tlb_shootdown::secondary::{AttachKey, Needs};
 use tlb_shootdown::ticket::Frames;
 
 #[test]
@@ -94,4 +96,29 @@ fn promise_07_recorded_space_cannot_be_retired() {
     let refused = AddError::Refused(Refused::Retired);
     assert_eq!(one.add(space, leaf(7)), Err(refused));
     assert!(one.is_empty());
+}
+
+/// A device that is told at once does not answer: what was handed over with the change stays held until it has.
+#[test]
+fn promise_04_memory_waits_for_the_device_that_did_not_answer_at_add() {
+    let (machine, engine) = Machine::new(2, true);
+    let space = machine.new_space();
+    machine.map(space, 7, 1);
+    let iommu = FakeTlb::new(machine, "iommu", Needs::AT_ADD);
+    let _attached = engine.attach(space, iommu, AttachKey(1)).unwrap();
+    iommu.start_walks(1);
+    iommu.read(1, 7);
+    iommu.answer(Answer::Never);
+    let sink = Sink::new();
+    let mut gather = Gather::new(engine, space, Frames::inline::<1>(sink)).unwrap();
+    machine.unmap(space, 7);
+    let frame = Some(PhysAddr::new(0x7000));
+    let error = gather.unmap(VirtAddr::new(0x7000), PageSize::KIB_4, frame);
+    assert!(matches!(error, Err(GatherError::NotTold(_))));
+    assert!(gather.finish().is_err());
+    assert_eq!(sink.released(), (0, 0));
+    iommu.answer(Answer::AtOnce);
+    gather.finish().unwrap();
+    assert_eq!(iommu.read(1, 7), None, "gone");
+    assert_eq!(sink.released(), (1, 0));
 }

@@ -199,7 +199,8 @@ fn promise_03_device_that_cannot_wait_is_told_at_add() {
     assert_eq!(batch.flush().unwrap().commands, 1, "each is told once");
 }
 
-/// It does not answer: the change is in the batch all the same, and the caller is told.
+/// It does not answer: the change is in the batch all the same, the caller is told, and so is the device once more by the flush, which is
+/// not complete without it.
 #[test]
 fn promise_04_device_that_does_not_answer_at_add_is_named() {
     let (machine, engine, spaces) = machine(true);
@@ -214,7 +215,11 @@ fn promise_04_device_that_does_not_answer_at_add_is_named() {
     };
     assert_eq!(incomplete.error, Some(SecondaryError::QueueStopped));
     assert!(!batch.is_empty());
+    let error = batch.flush().unwrap_err();
+    assert!(matches!(error, FlushError::Incomplete(incomplete) if incomplete.secondaries == 1));
+    iommu.answer(Answer::AtOnce);
     batch.flush().unwrap();
+    assert_eq!(iommu.queued().len(), 3, "at add, and by each flush");
     assert_eq!(machine.cached(spaces[0], 7), [None; 4]);
 }
 
