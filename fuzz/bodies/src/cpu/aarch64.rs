@@ -117,6 +117,7 @@ impl Case {
         machine.instructions().take();
         let (executed, cost) = self.emit(&machine);
         assert_eq!(executed.len(), cost.invalidations as usize);
+        assert!(executed.len() as u64 <= self.most(), "interrupts are off");
         let runs: Vec<_> = executed.iter().filter_map(|op| self.decode(*op)).collect();
         assert_eq!(
             cost.escalations,
@@ -241,6 +242,16 @@ impl Case {
             .known_leaf_size()
             .expect("a hint without knowledge");
         assert_eq!(level, self.member(known).1);
+    }
+
+    /// Promise 12: as many operations as a table has entries, or a few dozen where there are those of ranges (up to the next 64 KiB, with
+    /// LPA2, it goes page by page), under each ASID.
+    fn most(&self) -> u64 {
+        let most = match self.full {
+            true => 40,
+            false => 1 << (page_shift(self.granule) - 3),
+        };
+        most << u32::from(self.kpti && self.half == Half::User)
     }
 
     /// Where promise 11 lets a whole space go for a range.

@@ -13,10 +13,14 @@ use tlb_shootdown::secondary::{
 enum Order {
     Invalidate(AttachKey, FlushRange),
     Release(AttachKey),
+    KernelTables,
 }
 
-#[derive(Default)]
+/// What an entry says: the frame, and whether it may be written.
+pub(super) type Entry = (u64, bool);
+
 pub(super) struct State {
+    pub(super) needs: Needs,
     /// Calls of `queue` and `release` that find no room, polls that find nothing, polls that find an error.
     pub(super) full: u64,
     pub(super) slow: u64,
@@ -24,9 +28,31 @@ pub(super) struct State {
     open: Vec<Order>,
     sealed: Vec<(u64, Order)>,
     sequence: u64,
-    /// (space, address) to the frame that it uses.
-    cached: BTreeMap<(u64, u64), u64>,
+    /// What it holds of (space, address).
+    cached: BTreeMap<(u64, u64), Entry>,
     walks: BTreeSet<u64>,
+    /// How often it has read.
+    pub(super) reads: u64,
+    /// The oldest read by which it may hold tables of the kernel's half.
+    kernel_tables: Option<u64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            needs: Needs::UPGRADES,
+            full: 0,
+            slow: 0,
+            errors: 0,
+            open: Vec::new(),
+            sealed: Vec::new(),
+            sequence: 0,
+            cached: BTreeMap::new(),
+            walks: BTreeSet::new(),
+            reads: 0,
+            kernel_tables: None,
+        }
+    }
 }
 
 impl State {
@@ -40,14 +66,40 @@ impl State {
     }
 
     /// Reads an address: by what it holds, else by what the table says.
-    pub(super) fn read(&mut self, space: u64, va: u64, table: Option<u64>) {
-        if let (true, Some(frame)) = (self.walks(space), table) {
-            self.cached.entry((space, va)).or_insert(frame);
+    pub(super) fn read(&mut self, space: u64, va: u64, table: Option<Entry>) {
+        if let (true, Some(entry)) = (self.walks(space), table) {
+            self.cached.entry((space, va)).or_insert(entry);
+            self.reads += 1;
+            self.kernel_tables.get_or_insert(self.reads);
         }
     }
 
     pub(super) fn holds(&self, frame: u64) -> bool {
-        self.cached.values().any(|held| *held == frame)
+        self.cached.values().any(|held| held.0 == frame)
+    }
+
+    pub(super) fn holds_any_of(&self, space: u64) -> bool {
+        self.cached.keys().any(|held| held.0 == space)
+    }
+
+    /// Kernel tables were forgotten after so many reads.
+    pub(super) fn assert_forgot_kernel_tables(&self, reads: u64) {
+        let is_told = self.needs.contains(Needs::KERNEL_TABLES);
+        let holds_older = self.kernel_tables.is_some_and(|oldest| oldest <= reads);
+        assert!(!(is_told && holds_older), "tables that were freed");
+    }
+
+    /// A flush of the address is complete: what is held is what the table says, or fewer rights where it walks anew for more.
+    pub(super) fn assert_current(&self, space: u64, va: u64, table: Option<Entry>) {
+        let Some(held) = self.cached.get(&(space, va)).copied() else {
+            return;
+        };
+        let may_lag = !self.needs.contains(Needs::UPGRADES);
+        let is_less = |held: Entry, entry: Entry| held.0 == entry.0 && held.1 <= entry.1;
+        assert!(
+            table.is_some_and(|entry| held == entry || may_lag && is_less(held, entry)),
+            "{va:#x} of {space}: the device holds {held:x?} of {table:x?}"
+        );
     }
 
     fn submit(&mut self, order: Order) -> Result<(), Full> {
@@ -63,11 +115,14 @@ impl State {
     }
 
     fn carry_out(&mut self, up_to: u64) {
-        let cached = &mut self.cached;
+        let (cached, kernel_tables) = (&mut self.cached, &mut self.kernel_tables);
         self.sealed.retain(|(sequence, order)| {
             let is_due = *sequence <= up_to;
             if is_due {
                 cached.retain(|(space, va), _| !covers(order, *space, *va));
+                if let Order::KernelTables = order {
+                    *kernel_tables = None;
+                }
             }
             !is_due
         });
@@ -76,6 +131,7 @@ impl State {
 
 fn covers(order: &Order, space: u64, va: u64) -> bool {
     match order {
+        Order::KernelTables => false,
         Order::Release(key) => key.0 == space,
         Order::Invalidate(key, range) => {
             let is_within = match range {
@@ -99,11 +155,12 @@ impl Device {
 // SAFETY: nothing but a fuzz target relies on it; a fence is ready when everything sealed up to it is gone from the cache.
 unsafe impl SecondaryTlb for Device {
     fn queue(&self, invalidation: &Invalidation, cost: &mut Cost) -> Result<(), Full> {
-        let Invalidation::Space { key, flush } = invalidation else {
-            return Ok(());
-        };
         cost.commands += 1;
-        self.state().submit(Order::Invalidate(*key, *flush.range()))
+        self.state().submit(match invalidation {
+            Invalidation::Space { key, flush } => Order::Invalidate(*key, *flush.range()),
+            Invalidation::KernelTables => Order::KernelTables,
+            unknown => panic!("{unknown:?}"),
+        })
     }
 
     fn seal(&self, cost: &mut Cost) -> Fence {
@@ -140,6 +197,6 @@ unsafe impl SecondaryTlb for Device {
     }
 
     fn needs(&self) -> Needs {
-        Needs::UPGRADES
+        self.state().needs
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Sink {
     model: Model,
     device: &'static Device,
     fates: Mutex<BTreeMap<u64, Fate>>,
+    /// What should not have happened, kept until somebody looks: a panic from within a drop would end the process.
+    complaints: Mutex<Vec<String>>,
 }
 
 impl Sink {
@@ -28,6 +30,7 @@ impl Sink {
             model,
             device,
             fates: Mutex::default(),
+            complaints: Mutex::default(),
         }
     }
 
@@ -37,19 +40,36 @@ impl Sink {
 
     /// A frame is given to a ticket or a batch.
     pub(super) fn give(&self, frame: u64) -> Item {
-        let before = self.fates().insert(frame, Fate::Held);
-        assert!(
-            matches!(before, None | Some(Fate::Released)),
-            "{frame:#x} is {before:?}"
-        );
+        self.begin(frame);
         Item::Frame {
             base: PhysAddr::new(frame),
             size: PageSize::KIB_4,
         }
     }
 
+    /// The same of a table.
+    pub(super) fn give_table(&self, table: u64) -> Item {
+        self.begin(table);
+        let base = PhysAddr::new(table);
+        Item::Table { base }
+    }
+
+    /// Held from here on.
+    pub(super) fn begin(&self, frame: u64) {
+        let before = self.fates().insert(frame, Fate::Held);
+        assert!(
+            matches!(before, None | Some(Fate::Released)),
+            "{frame:#x} is {before:?}"
+        );
+    }
+
     pub(super) fn fate(&self, frame: u64) -> Option<Fate> {
         self.fates().get(&frame).copied()
+    }
+
+    /// Nobody uses it any more, and no ticket has held it.
+    pub(super) fn release(&self, frame: u64) {
+        self.release_frame(PhysAddr::new(frame), PageSize::KIB_4);
     }
 
     /// A frame that found no place is never used again.
@@ -59,7 +79,22 @@ impl Sink {
 
     fn end(&self, frame: u64, fate: Fate) {
         let before = self.fates().insert(frame, fate);
-        assert_eq!(before, Some(Fate::Held), "{frame:#x} becomes {fate:?}");
+        if before != Some(Fate::Held) {
+            self.complain(format!("{frame:#x} is {before:?} and becomes {fate:?}"));
+        }
+    }
+
+    fn complain(&self, what: String) {
+        let complaints = self.complaints.lock();
+        let mut all = complaints.unwrap_or_else(PoisonError::into_inner);
+        all.push(what);
+    }
+
+    /// Nothing came free too early, twice, or without having been held.
+    pub(super) fn assert_content(&self) {
+        let complaints = self.complaints.lock();
+        let all = complaints.unwrap_or_else(PoisonError::into_inner);
+        assert!(all.is_empty(), "{all:?}");
     }
 
     /// Nothing that was given away is held any more.
@@ -76,23 +111,22 @@ impl Sink {
 
 impl FrameSink<1> for Sink {
     fn release_frame(&self, base: PhysAddr, _: PageSize) {
-        assert!(
-            !self.device.state().holds(base.raw()),
-            "the device still uses {base:#x}"
-        );
+        if self.device.state().holds(base.raw()) {
+            self.complain(format!("the device still uses {base:#x}"));
+        }
         self.end(base.raw(), Fate::Released);
         self.model.free(base.raw());
     }
 
     fn release_table(&self, base: PhysAddr) {
-        panic!("no table was given: {base:#x}");
+        self.end(base.raw(), Fate::Released);
+        self.model.free(base.raw());
     }
 
     fn quarantine(&self, items: &[Item], _: &Incomplete<1>) {
         for item in items {
-            let Item::Frame { base, .. } = item else {
-                panic!("{item:?} was never given");
-            };
+            let (Item::Frame { base, .. } | Item::DirtyFrame { base, .. } | Item::Table { base }) =
+                item;
             self.end(base.raw(), Fate::Quarantined);
         }
     }

@@ -20,7 +20,8 @@ const AVA: usize = 0x08;
 const STAT: usize = 0x10;
 const PASIDS: usize = 8;
 const SPACE: Space = Space { base: 0, bits: 52 };
-const SIZES: [u8; 4] = [12, 16, 21, 30];
+/// Those that radix tables have, and two that they lack: an invalidation by page cannot name them.
+const SIZES: [u8; 6] = [12, 16, 21, 30, 14, 25];
 
 /// What was launched: the address, where one was named, and the word.
 type Launch = (Option<u64>, u64);
@@ -32,6 +33,8 @@ struct Registers {
     /// Looks at STAT until the next launch is complete.
     busy: u64,
     pace: u64,
+    /// What the CPU has stored to tables can be seen by the nest.
+    published: bool,
 }
 
 #[derive(Clone, Default)]
@@ -72,6 +75,7 @@ unsafe impl Mmio for Unit {
             match offset {
                 AVA => registers.ava = Some(value.swap_bytes()),
                 LNCH => {
+                    assert!(registers.published, "launched for stores that nobody sees");
                     let launch = (registers.ava.take(), value.swap_bytes());
                     registers.launched.push(launch);
                     registers.busy = registers.pace;
@@ -84,8 +88,14 @@ unsafe impl Mmio for Unit {
 
 // SAFETY: the unit runs in this thread.
 unsafe impl DmaBarriers for Unit {
-    fn publish_tables(&self) {}
-    fn before_doorbell(&self) {}
+    fn publish_tables(&self) {
+        self.with(|registers| registers.published = true);
+    }
+
+    fn before_doorbell(&self) {
+        self.with(|registers| registers.published = true);
+    }
+
     fn after_completion(&self) {}
     fn clean_lines(&self, _: *const u8, _: usize) {}
 }
@@ -138,7 +148,7 @@ pub fn run(data: &[u8]) {
     };
     let key = link.reserve(&[context], &process).expect("a free element");
     link.install(key).expect("reserved");
-    unit.with(|registers| registers.pace = pace);
+    unit.with(|registers| (registers.pace, registers.published) = (pace, false));
     let flushes: Vec<_> = (0..=input.below(3))
         .map(|_| input.flush(SPACE, &SIZES))
         .collect();
@@ -154,7 +164,11 @@ pub fn run(data: &[u8]) {
         polls += 1;
         assert!(polls < 2000, "never complete");
     }
-    let launched = unit.with(|registers| std::mem::take(&mut registers.launched));
+    let (launched, busy) = unit.with(|registers| {
+        let launched = std::mem::take(&mut registers.launched);
+        (launched, registers.busy)
+    });
+    assert_eq!(busy, 0, "complete, and the last launch is not");
     check(&launched, &flushes, pid, &config, &cost);
     arena.assert_guards();
 }
