@@ -239,7 +239,7 @@ where
     pub fn start_finish(&mut self) -> Result<Finishing<'_, 'e, P, WORDS, S, B>, Refused> {
         let Gathered { space, is_open, .. } = self.gathered;
         if is_open && space.has_other_gathers() {
-            let everything = self.batch.add(space, Flush::all());
+            let everything = self.batch.widen_to_all(space);
             if let Err(AddError::Refused(refused)) = everything {
                 return Err(refused);
             }

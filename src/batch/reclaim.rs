@@ -139,6 +139,16 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         self.add(space, flush)
     }
 
+    /// Records a change of everything, of which nobody is told before the flush: nothing is waited for.
+    pub(super) fn widen_to_all(
+        &mut self,
+        space: &'e AddressSpace<P::Arch, WORDS>,
+    ) -> Result<(), AddError<WORDS>> {
+        self.record(space, Flush::all())?;
+        self.of(space).for_each(|record| record.is_untold = true);
+        Ok(())
+    }
+
     fn record(
         &mut self,
         space: &'e AddressSpace<P::Arch, WORDS>,

@@ -186,6 +186,26 @@ fn promise_03_empty_gather_flushes_only_beside_another() {
     assert_eq!(beside.finish().unwrap().store_barriers, 1);
 }
 
+/// Beside another gather everything is flushed, and a device that is told of additions at once is told by that flush: its start waits for nobody.
+#[test]
+fn promise_12_start_of_the_last_flush_does_not_wait() {
+    let (machine, engine, space) = machine(true);
+    let iommu = FakeTlb::new(machine, "iommu", Needs::AT_ADD);
+    let _attached = engine.attach(space, iommu, AttachKey(1)).unwrap();
+    iommu.answer(Answer::Never);
+    let sink = Sink::new();
+    let _other = Gather::new(engine, space, Frames::inline::<1>(sink)).unwrap();
+    let mut beside = Gather::new(engine, space, Frames::inline::<1>(sink)).unwrap();
+    machine.journal.take();
+    let mut last = beside.start_finish().unwrap();
+    let events = machine.journal.take();
+    assert!(!events.contains(&Event::Poll("iommu")), "{events:?}");
+    assert!(events.contains(&Event::Queue("iommu")), "{events:?}");
+    assert!(last.poll().is_pending());
+    iommu.answer(Answer::AtOnce);
+    assert!(last.poll().is_ready());
+}
+
 /// The end of a process: everything at once, and then the space itself.
 #[test]
 fn promise_07_open_gather_keeps_the_space_from_ending() {
