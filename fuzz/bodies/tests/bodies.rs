@@ -10,13 +10,25 @@ const DRAWN: u64 = 500;
 /// Their lengths go up to this.
 const LONGEST: u64 = 400;
 
-#[track_caller]
-fn run(name: &str) {
+fn body(name: &str) -> fn(&[u8]) {
     let target = TARGETS.iter().find(|target| target.0 == name);
-    let body = target.expect("a target").1;
-    for (seed, bytes) in seeds(name) {
-        assert!(catch_unwind(|| body(&bytes)).is_ok(), "the seed {seed}");
-    }
+    target.expect("a target").1
+}
+
+#[track_caller]
+fn run_seeds(name: &str) {
+    let (body, seeds) = (body(name), seeds(name));
+    let failed: Vec<_> = seeds
+        .iter()
+        .filter(|(_, bytes)| catch_unwind(|| body(bytes)).is_err())
+        .map(|(seed, _)| seed)
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[track_caller]
+fn run_drawn(name: &str) {
+    let body = body(name);
     for number in 0..DRAWN {
         let bytes = bytes_of(number, (number % LONGEST) as usize);
         assert!(
@@ -49,10 +61,19 @@ fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
 
 macro_rules! targets {
     ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            run(stringify!($name));
-        })*
+        mod seeds_of {
+            $(#[test]
+            fn $name() {
+                super::run_seeds(stringify!($name));
+            })*
+        }
+
+        mod drawn_for {
+            $(#[test]
+            fn $name() {
+                super::run_drawn(stringify!($name));
+            })*
+        }
 
         #[test]
         fn every_target_is_run() {

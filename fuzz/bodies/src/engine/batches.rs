@@ -1,6 +1,6 @@
 //! Gathers and batches that stay open from one operation to the next.
 
-use super::kernel::{Kernel, Life, PAGES, address};
+use super::kernel::{Kernel, Life, address};
 use super::mapping::flush_of;
 use super::platform::Ground;
 use super::sink::Sink;
@@ -67,12 +67,15 @@ impl<'m> Kernel<'m> {
             added
         });
         let is_held = match added {
-            Ok(()) => batch.held().push(item).is_ok(),
-            Err(AddError::Full | AddError::Incomplete(_)) => false,
+            Ok(()) | Err(AddError::Incomplete(_)) => {
+                self.deferred.insert((space, page), is_dirty);
+                batch.held().push(item).is_ok()
+            }
+            Err(AddError::Full) => false,
             Err(AddError::Refused(error)) => panic!("{error:?}"),
         };
         if !is_held {
-            // Somebody has not answered, or there is no place: nothing will say that the frame is free.
+            // There is no place: nothing will say that the frame is free.
             machine.sink.lose(frame);
         }
     }
@@ -90,7 +93,9 @@ impl<'m> Kernel<'m> {
                 let _ = machine.in_time(1, || batch.flush());
             }
             1 => {
-                let _ = machine.in_time(1, || batch.flush_before_io());
+                if machine.in_time(1, || batch.flush_before_io()).is_ok() {
+                    self.flushed(|_, is_dirty| is_dirty);
+                }
             }
             2 => {
                 machine.in_time(2, || drop(batch));
@@ -104,17 +109,17 @@ impl<'m> Kernel<'m> {
         self.batch = Some(batch);
     }
 
-    /// A page goes with the gather that is open, or opens one.
+    /// A page goes with a gather that is open, or opens one.
     pub(super) fn gather(&mut self, space: usize, page: u64, input: &mut Input<'_>) {
         let machine = self.machine;
-        if self.gather.is_none() {
+        if self.gathers.len() < 2 && (self.gathers.is_empty() || input.flag()) {
             let frames = Frames::inline::<PLACES>(&machine.sink);
             match Gather::new(&*machine.engine, &machine.spaces[space].0, frames) {
-                Ok(gather) => self.gather = Some(Gathering { space, gather }),
+                Ok(gather) => self.gathers.push(Gathering { space, gather }),
                 Err(error) => assert!(self.lives[space] != Life::Live, "{error:?}"),
             }
         }
-        let Some(space) = self.gather.as_ref().map(|open| open.space) else {
+        let Some(space) = self.gathers.last().map(|open| open.space) else {
             return;
         };
         let Some(frame) = self.take(space, page) else {
@@ -122,7 +127,7 @@ impl<'m> Kernel<'m> {
         };
         machine.sink.begin(frame);
         let (at, base) = (VirtAddr::new(address(page)), PhysAddr::new(frame));
-        let Some(Gathering { gather, .. }) = &mut self.gather else {
+        let Some(Gathering { gather, .. }) = self.gathers.last_mut() else {
             unreachable!("it is open");
         };
         let gathered = machine.in_time(3, || match input.flag() {
@@ -135,13 +140,16 @@ impl<'m> Kernel<'m> {
             Err(GatherError::Incomplete(_)) => machine.sink.lose(frame),
             Err(error) => panic!("{error:?}"),
         }
+        self.deferred.insert((space, page), false);
     }
 
     pub(super) fn finish_gather(&mut self, input: &mut Input<'_>) {
         let machine = self.machine;
-        let Some(Gathering { space, mut gather }) = self.gather.take() else {
+        if self.gathers.is_empty() {
             return;
-        };
+        }
+        let index = input.below(self.gathers.len() as u64) as usize;
+        let Gathering { space, mut gather } = self.gathers.remove(index);
         let is_over = match input.below(4) {
             0 => machine.in_time(1, || gather.finish()).is_ok(),
             1 => {
@@ -158,7 +166,22 @@ impl<'m> Kernel<'m> {
             }
         };
         if !is_over {
-            self.gather = Some(Gathering { space, gather });
+            self.gathers.push(Gathering { space, gather });
+        } else if self.gathers.iter().any(|open| open.space == space) {
+            // It may have met what the other has cleared.
+            self.flushed(|of, _| of == space);
+        }
+    }
+
+    /// What was put into gathers and batches, as far as it is wanted, is complete.
+    fn flushed(&mut self, is_wanted: impl Fn(usize, bool) -> bool) {
+        let all = self.deferred.iter().map(|(at, is_dirty)| (*at, *is_dirty));
+        let wanted: Vec<_> = all
+            .filter(|((space, _), is_dirty)| is_wanted(*space, *is_dirty))
+            .map(|(at, _)| at)
+            .collect();
+        for (space, page) in wanted {
+            self.completed(space, page..=page, self.changes);
         }
     }
 
@@ -166,17 +189,18 @@ impl<'m> Kernel<'m> {
     pub(super) fn flush_pending(&mut self, space: usize) {
         let machine = self.machine;
         let of = &machine.spaces[space].0;
-        let was_pending = of.is_flush_pending();
-        let flushed = machine.in_time(1, || machine.engine.flush_pending(of));
-        if was_pending && flushed.is_ok_and(|cost| cost != tlb_shootdown::cost::Cost::ZERO) {
-            self.completed(space, 0..=PAGES - 1, self.changes);
+        if machine
+            .in_time(1, || machine.engine.flush_pending(of))
+            .is_ok()
+        {
+            self.flushed(|of, _| of == space);
         }
     }
 
     /// Everybody answers: what is open ends.
     pub(super) fn end_batches(&mut self) {
         let machine = self.machine;
-        if let Some(Gathering { mut gather, .. }) = self.gather.take() {
+        for Gathering { mut gather, .. } in std::mem::take(&mut self.gathers) {
             let finished = machine.in_time(1, || {
                 let mut last = gather.start_finish().expect("a CPU that is known");
                 last.escalate();

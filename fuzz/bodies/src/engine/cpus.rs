@@ -96,15 +96,18 @@ impl Kernel<'_> {
             return;
         }
         let machine = self.machine;
-        let of = &machine.spaces[space].0;
+        let (of, tables) = &machine.spaces[space];
         match machine.engine.retire(of) {
             Ok(ticket) => {
+                let root = machine.sink.give_table(tables.root());
+                let mut frames = Frames::inline::<2>(&machine.sink);
+                frames.push(root).expect("two places");
                 assert_eq!(self.lives[space], Life::Live, "retired twice");
                 self.lives[space] = Life::Ending;
                 self.open.push(Open {
                     of: Of::End(space),
-                    items: Vec::new(),
-                    ticket: ticket.holding(Frames::inline(&machine.sink)),
+                    items: vec![root],
+                    ticket: ticket.holding(frames),
                 });
             }
             Err(Refused::Deferred) => assert!(of.is_flush_pending()),

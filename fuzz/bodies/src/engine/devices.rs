@@ -19,14 +19,17 @@ impl Kernel<'_> {
                 }
             }
             Some(attachment) => {
-                let ends = machine.in_time(1, || match input.below(3) {
-                    0 => engine.release(of).is_ok(),
-                    _ => engine.detach(of, attachment).is_ok(),
+                // A release leaves the device in its place, and silent.
+                let (ends, leaves) = machine.in_time(1, || match input.below(3) {
+                    0 => (engine.release(of).is_ok(), false),
+                    _ => (engine.detach(of, attachment).is_ok(), true),
                 });
                 if ends {
                     // Promise 10.
                     assert!(!machine.device.state().walks(space as u64));
                     assert!(!machine.device.state().holds_any_of(space as u64));
+                }
+                if ends && leaves {
                     self.attached[space] = None;
                 }
             }

@@ -49,8 +49,10 @@ pub(super) struct Kernel<'m> {
     pub(super) changed: BTreeMap<(usize, u64), u64>,
     pub(super) changes: u64,
     pub(super) open: Vec<tickets::Open<'m>>,
-    pub(super) gather: Option<batches::Gathering<'m>>,
+    pub(super) gathers: Vec<batches::Gathering<'m>>,
     pub(super) batch: Option<batches::Batch<'m>>,
+    /// Pages that were put into a gather or a batch and are not known to be flushed; whether they were dirty.
+    pub(super) deferred: BTreeMap<(usize, u64), bool>,
     pub(super) attached: [Option<Attachment>; SPACES],
     pub(super) runs: [Root; CPUS],
     pub(super) online: [bool; CPUS],
@@ -71,7 +73,8 @@ impl<'m> Kernel<'m> {
             changed: BTreeMap::new(),
             changes: 0,
             open: Vec::new(),
-            gather: None,
+            gathers: Vec::new(),
+            deferred: BTreeMap::new(),
             batch: None,
             attached: [None; SPACES],
             runs: [Root::Kernel; CPUS],
@@ -193,6 +196,7 @@ impl<'m> Kernel<'m> {
             }
             for page in over {
                 self.pages[space].remove(&page);
+                self.deferred.remove(&(space, page));
                 self.completed(space, page..=page, self.changes);
             }
         }
