@@ -159,8 +159,11 @@ impl<'m> Kernel<'m> {
                 device.read(space as u64, address(page), table);
             }
             for cpu in 0..CPUS {
-                if let Root::Of(_) = self.runs[cpu] {
-                    let _ = machine.model.cpu(cpu).read(address(page));
+                let port = machine.model.cpu(cpu);
+                match self.runs[cpu] {
+                    Root::Of(_) => drop(port.read(address(page))),
+                    Root::Borrowed => port.speculate(address(page)),
+                    Root::Kernel => {}
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Shootdowns that are under way.
 
 use super::kernel::{Kernel, Life};
+use super::machine::CPUS;
 use super::platform::Ground;
 use super::sink::{Fate, Sink};
 use crate::input::Input;
@@ -98,6 +99,9 @@ impl<'m> Kernel<'m> {
             Of::Pages(space, pages, started) => self.completed(*space, pages.clone(), *started),
             Of::End(space) => {
                 assert!(!machine.device.state().walks(*space as u64));
+                let root = Some(machine.spaces[*space].1.root());
+                let is_loaded = |cpu| machine.model.cpu(cpu).root() == root;
+                assert!(!(0..CPUS).any(is_loaded), "a root that was freed");
                 self.lives[*space] = Life::Over;
             }
             Of::Kernel => {}
