@@ -102,3 +102,40 @@ impl Table {
         barriers.clean_lines(from, 8 * len);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::PhysAddr;
+    use core::ptr::NonNull;
+    use std::sync::Mutex;
+    use std::vec::Vec;
+
+    #[derive(Default)]
+    struct Cleaned(Mutex<Vec<(usize, usize)>>);
+
+    // SAFETY: there is no device.
+    unsafe impl DmaBarriers for Cleaned {
+        fn publish_tables(&self) {}
+        fn before_doorbell(&self) {}
+        fn after_completion(&self) {}
+        fn clean_lines(&self, start: *const u8, len: usize) {
+            self.0.lock().unwrap().push((start as usize, len));
+        }
+    }
+
+    #[test]
+    fn the_named_words_are_cleaned_and_none_beyond_the_end() {
+        let mut words = [0u64; 9];
+        let virt = NonNull::from(&mut words).cast::<u8>();
+        // SAFETY: the words outlive the region, and are used through it alone.
+        let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x1000), 72) };
+        let table = Table::new(region, 64, 64, 48).unwrap();
+        let cleaned = Cleaned::default();
+        table.clean(&cleaned, 2..5);
+        table.clean(&cleaned, 6..9);
+        let base = virt.as_ptr() as usize;
+        let cleaned = cleaned.0.into_inner().unwrap();
+        assert_eq!(cleaned, [(base + 16, 24), (base + 48, 16)]);
+    }
+}

@@ -73,4 +73,14 @@ mod tests {
         assert_eq!(pending.pop(), Some((1, 'b')));
         assert_eq!(pending.pop(), None);
     }
+
+    #[test]
+    fn a_cleared_list_has_nothing_and_all_its_room() {
+        let mut pending: Pending<char, 2> = Pending::new('-');
+        pending.push(0, 'a');
+        pending.push(0, 'b');
+        pending.clear();
+        assert!(pending.has_room(2));
+        assert_eq!(pending.pop(), None);
+    }
 }

@@ -183,6 +183,8 @@ mod tests {
         assert_eq!(ring.consumed(), 0, "all ones");
         ring.observe_wrapped(5);
         assert_eq!(ring.consumed(), 5);
+        ring.observe_wrapped(6);
+        assert_eq!(ring.consumed(), 5, "entry 5 is still unpublished");
     }
 
     #[test]

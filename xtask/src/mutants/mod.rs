@@ -4,6 +4,7 @@
 //! none chosen; then each is run alone with its mistake, and must fail by an assertion of a test or of the model, after the mistake was made.
 
 mod build;
+pub(crate) mod generated;
 mod matrix;
 mod table;
 mod trial;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Print what there is, and make none.
     #[arg(long, conflicts_with = "only")]
     list: bool,
+    /// Instead of those on the list, those that cargo-mutants makes up, of one group of files or of all.
+    #[arg(long, value_name = "GROUP", conflicts_with = "only")]
+    generated: Option<Option<String>>,
 }
 
 /// A mistake, and how its test took it.
@@ -38,6 +42,12 @@ pub(crate) struct Outcome {
 
 /// Prints one line for each mistake, the matrix, and last how many were caught.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if let Some(group) = &options.generated {
+        if options.list {
+            return generated::list().map(|()| ExitCode::SUCCESS);
+        }
+        return generated::run(group.as_deref());
+    }
     if options.list {
         return list().map(|()| ExitCode::SUCCESS);
     }

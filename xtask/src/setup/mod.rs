@@ -2,6 +2,7 @@
 
 mod apt;
 mod cache;
+pub(crate) mod cargo_mutants;
 pub(crate) mod herd;
 mod missing;
 mod progress;
@@ -20,6 +21,7 @@ pub(crate) fn run(refresh: bool) -> Result<()> {
         cache::locked(&folder, || {
             qemu::forget(&folder)?;
             herd::forget(&folder)?;
+            cargo_mutants::forget(&folder)?;
             rust_src::forget(&folder)
         })?;
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::fuzz;
+use crate::mutants::generated;
 use crate::test::tally::Tally;
 use crate::test::{host, mistakes};
 
@@ -17,7 +18,7 @@ pub(crate) struct Options {
     /// Everything that there is, for hours where a part can use them.
     #[arg(long)]
     long: bool,
-    /// One part alone: properties, loom, litmus, mutants, fuzz.
+    /// One part alone: properties, loom, litmus, mutants, generated, fuzz.
     #[arg(long, value_name = "PART", value_parser = PARTS.map(|part| part.name))]
     only: Option<String>,
     /// Write the litmus tests anew from what the library emits, and ask nobody.
@@ -32,7 +33,7 @@ struct Part {
     long: fn() -> Tally,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "properties",
         short: properties::run,
@@ -52,6 +53,11 @@ const PARTS: [Part; 5] = [
         name: "mutants",
         short: mistakes,
         long: mistakes,
+    },
+    Part {
+        name: "generated",
+        short: generated::short,
+        long: generated::long,
     },
     Part {
         name: "fuzz",

@@ -1,0 +1,241 @@
+//! Running cargo-mutants over one group in the copy of the checkout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::groups::Group;
+use super::listed::{self, Mutants};
+use super::tree;
+use crate::setup::cargo_mutants;
+use crate::{process, workspace};
+
+/// What is no part of any group: what a value looks like to people, and tests.
+const NOT_EXAMINED: [&str; 2] = [
+    "impl (fmt::|defmt::)?(Debug|Display|LowerHex|Format) for",
+    // False wherever no mistake is put back.
+    r"is_put_back\(\) with false",
+];
+
+/// How long one mutant's tests may take; those of no group take a quarter of it without one.
+const TEST_LIMIT: &str = "120";
+
+/// For one group.
+const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// With which status cargo-mutants ends where it has tried all, by its manual: nothing to say, survivors, time-outs.
+const TRIED: [i32; 3] = [0, 2, 3];
+
+/// cargo-mutants and the copy of the checkout it works in.
+pub(super) struct Tool {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+/// How a group's mutants ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) caught: u64,
+    timed_out: u64,
+    not_viable: u64,
+    equivalent: usize,
+    /// The names of those that no test noticed.
+    pub(super) survivors: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Outcomes {
+    outcomes: Vec<Outcome>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    scenario: Scenario,
+    summary: String,
+}
+
+#[derive(Deserialize)]
+enum Scenario {
+    Baseline,
+    Mutant { name: String },
+}
+
+impl Tool {
+    /// Builds the program at the first use, and brings the copy up to date.
+    pub(super) fn prepare() -> Result<Self> {
+        let program = cargo_mutants::find_or_build()?;
+        let folder = workspace::target_dir().join("generated");
+        tree::mirror(workspace::root(), &folder.join("tree"))?;
+        Ok(Self { program, folder })
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    fn command(&self, group: &Group) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["mutants", "--no-config", "--package", "tlb-shootdown"])
+            .current_dir(self.tree());
+        for path in group.paths() {
+            command.args(["--file", &path]);
+        }
+        for pattern in NOT_EXAMINED {
+            command.args(["--exclude-re", pattern]);
+        }
+        command
+    }
+
+    /// The group's mutants, without trying any.
+    pub(super) fn list(&self, group: &Group) -> Result<Mutants> {
+        let mut command = self.command(group);
+        command.args(["--list", "--json"]);
+        let listed = process::capture(&mut command, Duration::from_secs(60))?;
+        ensure!(listed.success(), "{}", listed.stderr.trim());
+        listed::sort(&self.tree(), group, &listed.stdout)
+    }
+
+    /// Tries every mutant of the group that does not mean the same.
+    pub(super) fn try_group(&self, group: &Group) -> Result<Tried> {
+        let equivalent = self.list(group)?.equivalent;
+        let output = self.folder.join(group.name);
+        fs::create_dir_all(&output)?;
+        let mut command = self.command(group);
+        for (name, _) in &equivalent {
+            let pattern = format!("^{}$", regex::escape(name));
+            command.args(["--exclude-re", &pattern]);
+        }
+        command.args(["--in-place", "--jobs", "1", "--cap-lints", "true"]);
+        command.args(["--timeout", TEST_LIMIT, "--build-timeout", "600"]);
+        command.args(["--no-times", "--colors", "never", "--output"]);
+        command.arg(&output);
+        for test in group.tests {
+            // For its builds too, which would otherwise be of every test program.
+            command.arg(format!("--cargo-arg={test}"));
+        }
+        self.environment(&mut command);
+        let ended = process::stream_lines(&mut command, LIMIT, |_| {})?;
+        let code = ended.status.and_then(|status| status.code());
+        if !code.is_some_and(|code| TRIED.contains(&code)) {
+            bail!("{}: cargo-mutants ended with {code:?}", group.name);
+        }
+        Tried::read(&output.join("mutants.out/outcomes.json"), equivalent.len())
+    }
+
+    /// Where it builds, and that nobody debugs what it builds.
+    fn environment(&self, command: &mut Command) {
+        command.env("CARGO_TARGET_DIR", self.folder.join("build"));
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command.env("CARGO_INCREMENTAL", "1");
+        // What a mutant breaks is not to be kept for later runs, nor made smaller first.
+        command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+        command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
+        command.env("PROPTEST_CASES", "64");
+    }
+}
+
+impl Tried {
+    fn read(path: &Path, equivalent: usize) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let outcomes: Outcomes = serde_json::from_str(&text).context("cargo-mutants' outcomes")?;
+        Self::count(outcomes, equivalent)
+    }
+
+    fn count(outcomes: Outcomes, equivalent: usize) -> Result<Self> {
+        let mut tried = Self {
+            caught: 0,
+            timed_out: 0,
+            not_viable: 0,
+            equivalent,
+            survivors: Vec::new(),
+        };
+        for Outcome { scenario, summary } in outcomes.outcomes {
+            match (scenario, summary.as_str()) {
+                (Scenario::Baseline, "Success") => {}
+                (Scenario::Mutant { .. }, "CaughtMutant") => tried.caught += 1,
+                (Scenario::Mutant { .. }, "Timeout") => tried.timed_out += 1,
+                (Scenario::Mutant { .. }, "Unviable") => tried.not_viable += 1,
+                (Scenario::Mutant { name }, "MissedMutant") => tried.survivors.push(name),
+                (Scenario::Mutant { name }, other) => bail!("{name}: {other}"),
+                (Scenario::Baseline, other) => bail!("without any mutant: {other}"),
+            }
+        }
+        ensure!(
+            tried.noticed() > 0,
+            "no mutant was noticed, so none was tried"
+        );
+        Ok(tried)
+    }
+
+    /// A loop that does not end is noticed as well.
+    pub(super) fn noticed(&self) -> u64 {
+        self.caught + self.timed_out
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.survivors.is_empty()
+    }
+
+    pub(super) fn line(&self) -> String {
+        format!(
+            "caught {} of {} ({} not viable, {} timed out, {} mean the same)",
+            self.noticed(),
+            self.noticed() + self.survivors.len() as u64,
+            self.not_viable,
+            self.timed_out,
+            self.equivalent
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(name: &str, summary: &str) -> String {
+        let scenario = match name {
+            "" => "\"Baseline\"".to_owned(),
+            name => format!("{{\"Mutant\":{{\"name\":\"{name}\",\"genre\":\"FnValue\"}}}}"),
+        };
+        format!("{{\"scenario\":{scenario},\"summary\":\"{summary}\"}}")
+    }
+
+    fn read(outcomes: &[(&str, &str)]) -> Result<Tried> {
+        let outcomes: Vec<_> = outcomes
+            .iter()
+            .map(|(name, summary)| outcome(name, summary))
+            .collect();
+        let json = format!("{{\"outcomes\":[{}],\"missed\":1}}", outcomes.join(","));
+        Tried::count(serde_json::from_str(&json)?, 2)
+    }
+
+    #[test]
+    fn survivors_are_named_and_the_others_counted() {
+        let tried = read(&[
+            ("", "Success"),
+            ("a", "CaughtMutant"),
+            ("b", "MissedMutant"),
+            ("c", "Timeout"),
+            ("d", "Unviable"),
+        ])
+        .unwrap();
+        assert_eq!(
+            tried.line(),
+            "caught 2 of 3 (1 not viable, 1 timed out, 2 mean the same)"
+        );
+        assert_eq!(tried.survivors, ["b"]);
+        assert!(!tried.is_clean());
+    }
+
+    #[test]
+    fn what_tried_nothing_is_an_error() {
+        assert!(read(&[("", "Success"), ("d", "Unviable")]).is_err());
+        assert!(read(&[("", "Failure")]).is_err());
+        assert!(read(&[("", "Success"), ("a", "Failure")]).is_err());
+    }
+}
