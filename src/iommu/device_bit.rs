@@ -4,3 +4,16 @@
 pub(crate) const fn device_bit(slot: usize) -> u64 {
     1 << (slot % 64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::device_bit;
+
+    #[test]
+    fn slots_sixty_four_apart_share_a_bit() {
+        assert_eq!(device_bit(0), 0x1);
+        assert_eq!(device_bit(5), 0x20);
+        assert_eq!(device_bit(63), 0x8000_0000_0000_0000);
+        assert_eq!(device_bit(69), 0x20);
+    }
+}

@@ -124,17 +124,36 @@ mod tests {
         }
     }
 
+    /// The first eight of nine words that were all ones.
+    fn table(words: &mut [u64; 9]) -> Table {
+        *words = [!0; 9];
+        let virt = NonNull::from(words).cast::<u8>();
+        // SAFETY: the words outlive the region, and nothing else uses them as long as it lives.
+        let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x1000), 72) };
+        Table::new(region, 64, 64, 48).unwrap()
+    }
+
+    #[test]
+    fn a_new_table_is_zero_and_ends_where_it_was_told_to() {
+        let mut words = [0; 9];
+        let table = table(&mut words);
+        assert_eq!([table.load(0), table.load(7)], [0, 0]);
+        table.store(7, 0x0102_0304_0506_0708);
+        table.store(8, 1);
+        assert_eq!(table.load(7), 0x0102_0304_0506_0708);
+        assert_eq!(table.load(8), 0, "beyond the end, whatever stands there");
+        assert_eq!(words[7].to_le_bytes(), [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(words[8], !0, "not the table's");
+    }
+
     #[test]
     fn the_named_words_are_cleaned_and_none_beyond_the_end() {
-        let mut words = [0u64; 9];
-        let virt = NonNull::from(&mut words).cast::<u8>();
-        // SAFETY: the words outlive the region, and are used through it alone.
-        let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x1000), 72) };
-        let table = Table::new(region, 64, 64, 48).unwrap();
+        let mut words = [0; 9];
+        let base = words.as_ptr() as usize;
+        let table = table(&mut words);
         let cleaned = Cleaned::default();
         table.clean(&cleaned, 2..5);
         table.clean(&cleaned, 6..9);
-        let base = virt.as_ptr() as usize;
         let cleaned = cleaned.0.into_inner().unwrap();
         assert_eq!(cleaned, [(base + 16, 24), (base + 48, 16)]);
     }

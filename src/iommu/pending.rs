@@ -67,8 +67,10 @@ mod tests {
         pending.push(0, 'a');
         pending.push(1, 'b');
         pending.push(0, 'c');
+        assert_eq!(pending.len(), 3);
         assert!(!pending.has_room(1));
         pending.drop_device(0);
+        assert_eq!(pending.len(), 1);
         assert!(pending.has_room(2));
         assert_eq!(pending.pop(), Some((1, 'b')));
         assert_eq!(pending.pop(), None);

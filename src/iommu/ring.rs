@@ -163,6 +163,7 @@ mod tests {
     #[test]
     fn a_gap_keeps_one_slot_free() {
         let mut ring = Positions::new(3, 1);
+        assert_eq!(ring.usable(), 7);
         for _ in 0..7 {
             assert!(ring.push().is_some());
         }
@@ -203,6 +204,7 @@ mod tests {
         let mut ring = Positions::new(3, 1);
         ring.push();
         ring.push();
+        assert_eq!(ring.published(), 0);
         assert!(ring.publish_to(1));
         assert_eq!(ring.published(), 1);
         assert!(!ring.publish_to(1));

@@ -113,10 +113,9 @@ fn waits() {
         doublewords(wait),
         [0xa987_6549, 0x100f_edcb, 0x5566_7788, 0x1122_3344]
     );
-    assert_eq!(
-        doublewords(wait.with_interrupt().with_flush())[0],
-        0xa987_654f
-    );
+    let both = wait.with_interrupt().with_flush();
+    assert_eq!(doublewords(both)[0], 0xa987_654f);
+    assert_eq!(both.with_interrupt().with_flush(), both, "asked for twice");
     assert_eq!(doublewords(Command::wait()), [0, 0x1000_0000, 0, 0]);
     assert_eq!(
         doublewords(Command::wait().with_flush()),

@@ -210,3 +210,22 @@ impl Command {
         Self::new(opcode::INVALIDATE_IOMMU_ALL, 0, 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 48882 2.4.3 (figure 46): S, PDE, GN and the tags stay, the address becomes that of everything.
+    #[test]
+    fn a_widened_command_keeps_its_tags() {
+        let span = Span::holding(0x1000, 0x1fff);
+        let of_process = Command::invalidate_pages(DomainId(3), Pasid::new(0x123), span);
+        let all_of_process = Command::from_words([0x3000_0003_0000_0123, 0x7fff_ffff_ffff_f007]);
+        assert_eq!(of_process.widened(), Some(all_of_process));
+        assert_eq!(all_of_process.widened(), None);
+        let of_domain = Command::invalidate_pages(DomainId(3), None, span);
+        let all_of_domain = Command::from_words([0x3000_0003_0000_0000, 0x7fff_ffff_ffff_f003]);
+        assert_eq!(of_domain.widened(), Some(all_of_domain));
+        assert_eq!(all_of_domain.widened(), None);
+    }
+}

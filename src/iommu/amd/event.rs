@@ -207,3 +207,6 @@ impl EventLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

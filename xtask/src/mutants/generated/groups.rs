@@ -27,7 +27,7 @@ pub(crate) const GROUPS: &[Group] = &[
         name: SHORT,
         folder: "iommu/",
         files: &["ring", "block", "pending", "memory", "device_bit"],
-        tests: &["--lib", "--test=amd", "--test=smmuv3", "--test=vtd"],
+        tests: &["--lib"],
     },
     Group {
         name: "amd-encoders",
