@@ -5,6 +5,7 @@ mod bringing_up;
 mod encoding;
 mod errors;
 mod fake;
+mod features;
 mod flushing;
 mod full_ring;
 mod many_cpus;

@@ -4,6 +4,7 @@ mod bringing_up;
 mod encoding;
 mod errors;
 mod fake;
+mod features;
 mod flushing;
 mod full_ring;
 mod legacy;

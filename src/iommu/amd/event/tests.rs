@@ -131,7 +131,7 @@ fn records_are_seen_and_taken_in_order_for_several_laps() {
         assert_eq!(bench.registers.read32(HEAD), (slot + 1) % 4 << 4);
         assert_eq!(bench.take(), Option::None);
     }
-    // The place of the last record: announced again before it is written again.
+    // The next place was written in the lap before.
     bench.announce(0x20);
     assert_eq!(bench.look(), Err(Seen::NotYet), "erased at the start");
 }
@@ -148,4 +148,24 @@ fn what_was_seen_can_be_dropped_and_what_was_not_stays() {
     assert_eq!(bench.registers.read32(HEAD), 0x20);
     assert_eq!(bench.log.drop_seen(&bench.registers), 0);
     assert!(bench.look().is_ok());
+}
+
+#[test]
+fn a_place_that_is_given_back_takes_no_other_record_with_it() {
+    let mut bench = Bench::new();
+    for slot in 0..4 {
+        bench.record(slot, fault(0x1000 * (slot as u64 + 1)));
+    }
+    bench.announce(0x30);
+    for _ in 0..3 {
+        assert!(bench.look().is_ok());
+    }
+    assert_eq!([bench.take(), bench.take()], [Some(0x1000), Some(0x2000)]);
+    bench.record(0, fault(0x5000));
+    bench.announce(0x10);
+    assert_eq!(bench.take(), Some(0x3000));
+    for address in [0x4000, 0x5000] {
+        assert_eq!(bench.look().unwrap().address().raw(), address);
+        assert_eq!(bench.take(), Some(address));
+    }
 }

@@ -110,7 +110,7 @@ impl Tool {
             let pattern = format!("^{}$", regex::escape(name));
             command.args(["--exclude-re", &pattern]);
         }
-        command.args(["--in-place", "--jobs", "1", "--cap-lints", "true"]);
+        command.args(["--in-place", "--cap-lints", "true"]);
         command.args(["--timeout", TEST_LIMIT, "--build-timeout", "600"]);
         command.args(["--no-times", "--colors", "never", "--output"]);
         command.arg(&output);
