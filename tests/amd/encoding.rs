@@ -33,6 +33,21 @@ fn blocks_of_addresses() {
             0x002f_f005,
             0x7f00,
         ),
+        // The largest block, 2^51 bytes; beyond it, everything.
+        (
+            0,
+            0x0007_ffff_ffff_ffff,
+            0xffff_f007,
+            0xffff_f005,
+            0x0003_ffff,
+        ),
+        (
+            0,
+            0x000f_ffff_ffff_ffff,
+            0xffff_f007,
+            0xffff_f005,
+            0x7fff_ffff,
+        ),
         (0, u64::MAX, 0xffff_f007, 0xffff_f005, 0x7fff_ffff),
         (
             0xffff_8000_0000_0000,

@@ -40,6 +40,10 @@ fn configuration_commands() {
             Command::cfgi_ste_range(StreamId(0x40), 6).unwrap(),
             [0x40_0000_0004, 5],
         ),
+        (
+            Command::cfgi_ste_range(StreamId(0x8000_0000), 31).unwrap(),
+            [0x8000_0000_0000_0004, 30],
+        ),
         (Command::cfgi_all(), [0x4, 31]),
         (
             Command::cfgi_cd(SID, ssid(3), true),

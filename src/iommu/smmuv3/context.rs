@@ -110,7 +110,6 @@ impl ContextTable {
     ) {
         let at = index as usize * WORDS;
         self.table.store(at + 1, descriptor.root);
-        self.table.store(at + 2, 0);
         self.table.store(at + 3, descriptor.mair);
         self.publish(at, barriers, coherent);
         self.set_control(at, descriptor.control, barriers, coherent);

@@ -70,4 +70,10 @@ fn corners() {
     }
     assert_eq!(Spans::new(&FlushRange::All).as_slice(), [Span::ALL]);
     assert!(!Spans::ALL.widen(&FlushRange::All));
+    let widen = |first, last| {
+        let range = FlushRange::Pages(pages(first, last));
+        Spans::new(&range).widen(&range)
+    };
+    assert!(widen(0x000f_ffff_ffff_f000, 0x001f_ffff_ffff_ffff));
+    assert!(!widen(0, 0x0007_ffff_ffff_ffff), "the largest block");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::equivalents::{EQUIVALENTS, Equivalent};
+use super::equivalents;
 use super::groups::Group;
 
 /// One mutant as `cargo mutants --list --json` describes it.
@@ -38,7 +38,7 @@ pub(super) struct Mutants {
     pub(super) equivalent: Vec<(String, &'static str)>,
 }
 
-/// Sorts out the equivalent ones. An entry of the table that fits none of its group's mutants is an error: the code it spoke of is gone.
+/// Sorts out the equivalent ones. One that is named and not among its group's mutants is an error: the code that it spoke of is gone.
 pub(super) fn sort(root: &Path, group: &Group, json: &str) -> Result<Mutants> {
     let mutants: Vec<Listed> = serde_json::from_str(json).context("cargo-mutants' list")?;
     let mut sources = HashMap::new();
@@ -47,7 +47,7 @@ pub(super) fn sort(root: &Path, group: &Group, json: &str) -> Result<Mutants> {
         sources.insert(path, text);
     }
     let mut equivalent = Vec::new();
-    for (entry, why) in entries() {
+    for entry in equivalents::all()? {
         if !sources.contains_key(entry.file) {
             continue;
         }
@@ -57,7 +57,7 @@ pub(super) fn sort(root: &Path, group: &Group, json: &str) -> Result<Mutants> {
                 && mutant.stands_in(&sources[entry.file], entry.line)
         });
         let before = equivalent.len();
-        equivalent.extend(fitting.map(|mutant| (mutant.name.clone(), why)));
+        equivalent.extend(fitting.map(|mutant| (mutant.name.clone(), entry.reason)));
         ensure!(
             equivalent.len() > before,
             "no such mutant: {}: {}: {}",
@@ -72,11 +72,6 @@ pub(super) fn sort(root: &Path, group: &Group, json: &str) -> Result<Mutants> {
     })
 }
 
-fn entries() -> impl Iterator<Item = (&'static Equivalent, &'static str)> {
-    let reasons = EQUIVALENTS.iter();
-    reasons.flat_map(|(why, entries)| entries.iter().map(move |entry| (entry, *why)))
-}
-
 impl Listed {
     /// What is changed, without where.
     fn change(&self) -> &str {
@@ -88,5 +83,21 @@ impl Listed {
     fn stands_in(&self, source: &str, line: &str) -> bool {
         let there = source.lines().nth(self.span.start.line - 1);
         there.is_some_and(|there| there.trim() == line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutant_is_known_by_its_change_and_its_line() {
+        let json = r#"{"name":"src/a.rs:2:7: replace | with ^ in f","file":"src/a.rs",
+            "span":{"start":{"line":2,"column":7},"end":{"line":2,"column":8}}}"#;
+        let listed: Listed = serde_json::from_str(json).unwrap();
+        assert_eq!(listed.change(), "replace | with ^ in f");
+        assert!(listed.stands_in("fn f() {\n    a | b\n}\n", "a | b"));
+        assert!(!listed.stands_in("fn f() {\n    a | b\n}\n", "a"));
+        assert!(!listed.stands_in("a | b\n", "a | b"));
     }
 }
