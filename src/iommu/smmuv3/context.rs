@@ -143,3 +143,6 @@ impl ContextTable {
         barriers.publish_tables();
     }
 }
+
+#[cfg(test)]
+mod tests;

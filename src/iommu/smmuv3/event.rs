@@ -106,3 +106,6 @@ impl EventQueue {
         Some(Event(words))
     }
 }
+
+#[cfg(test)]
+mod tests;

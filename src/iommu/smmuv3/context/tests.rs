@@ -1,0 +1,83 @@
+use super::{ContextDescriptor, ContextTable};
+use crate::address::PhysAddr;
+use crate::dma::{DmaBarriers, DmaRegion};
+use crate::iommu::memory::Table;
+use std::ptr::NonNull;
+use std::sync::Mutex;
+use std::vec::Vec;
+
+/// What was cleaned: offsets and lengths.
+struct Device {
+    base: usize,
+    cleaned: Mutex<Vec<(usize, usize)>>,
+}
+
+// SAFETY: there is no device.
+unsafe impl DmaBarriers for Device {
+    fn publish_tables(&self) {}
+    fn before_doorbell(&self) {}
+    fn after_completion(&self) {}
+    fn clean_lines(&self, start: *const u8, len: usize) {
+        let from = start as usize - self.base;
+        self.cleaned.lock().unwrap().push((from, len));
+    }
+}
+
+/// Four contexts.
+const LEN: usize = 4 * 64;
+
+fn contexts() -> (ContextTable, Device) {
+    let words: &'static mut [u64] = Vec::leak([0; LEN / 8].into());
+    let virt = NonNull::from(words).cast::<u8>();
+    // SAFETY: never freed, and this test's alone.
+    let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x1000), LEN) };
+    let device = Device {
+        base: virt.as_ptr() as usize,
+        cleaned: Mutex::new(Vec::new()),
+    };
+    let table = Table::new(region, LEN, 64, 48).unwrap();
+    (ContextTable::new(table), device)
+}
+
+/// The control word of IHI 0070 5.4 with V (31), AA64 (41), R (45), A (46) and ASID 7 (63:48).
+const CONTROL: u64 = 0x0007_6200_8000_0000;
+/// The same with EPD0 (14) and without R.
+const SILENT: u64 = 0x0007_4200_8000_4000;
+
+const DESCRIPTOR: ContextDescriptor = ContextDescriptor {
+    control: CONTROL,
+    root: 0x4_5678_9000,
+    mair: 0xff,
+};
+
+#[test]
+fn a_context_is_written_and_cleaned_alone() {
+    let (contexts, device) = contexts();
+    contexts.install(1, &DESCRIPTOR, &device, false);
+    contexts.install(2, &DESCRIPTOR, &device, false);
+    let cleaned = core::mem::take(&mut *device.cleaned.lock().unwrap());
+    assert_eq!(cleaned, [(64, 64), (64, 64), (128, 64), (128, 64)]);
+    for at in [8, 16] {
+        let words = core::array::from_fn(|word| contexts.table.load(at + word));
+        assert_eq!(words, [CONTROL, 0x4_5678_9000, 0, 0xff, 0, 0, 0, 0]);
+    }
+    assert_eq!([contexts.table.load(0), contexts.table.load(24)], [0, 0]);
+    contexts.clear(1, &device, true);
+    assert_eq!(
+        [contexts.table.load(8), contexts.table.load(16)],
+        [0, CONTROL]
+    );
+    assert!(device.cleaned.lock().unwrap().is_empty(), "coherent");
+}
+
+#[test]
+fn silencing_twice_is_silencing_once() {
+    let (contexts, device) = contexts();
+    contexts.install(3, &DESCRIPTOR, &device, true);
+    for _ in 0..2 {
+        contexts.silence(3, &device, true);
+        assert_eq!(contexts.table.load(24), SILENT);
+    }
+    contexts.silence(2, &device, true);
+    assert_eq!(contexts.table.load(16), 0, "there was none");
+}
