@@ -19,5 +19,7 @@ mod pending;
 pub(crate) mod ring;
 pub mod smmuv3;
 mod spaces;
+#[cfg(test)]
+mod test_memory;
 pub mod vtd;
 mod wait;

@@ -122,6 +122,17 @@ fn device_tlb_without_pasid() {
     assert_eq!(words(page), (0x0200_0208_0004_8003, 0x1000));
 }
 
+/// Source ids stand in bits 47:32 of type 3 and in bits 31:16 of type 8; the other types name no device by itself.
+#[test]
+fn the_device_of_a_device_tlb_invalidation() {
+    let device = |first| Command::from_words([first, 0, 0, 0]).device();
+    assert_eq!(device(0x0200_0208_0004_8003), Some(SourceId(0x0208)));
+    assert_eq!(device(0x0200_0123_0208_8048), Some(SourceId(0x0208)));
+    for kind in [1, 2, 4, 5, 6, 7, 9] {
+        assert_eq!(device(0x0200_0208_0208_0000 | kind), None);
+    }
+}
+
 #[test]
 fn a_queue_depth_beyond_31_is_coded_as_0() {
     let of = |queue_depth| {

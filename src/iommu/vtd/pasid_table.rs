@@ -168,3 +168,6 @@ impl PasidTable {
         barriers.publish_tables();
     }
 }
+
+#[cfg(test)]
+mod tests;

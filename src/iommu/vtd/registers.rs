@@ -114,3 +114,26 @@ impl QueueError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::QueueError;
+
+    /// VT-d 11.4.9.9: the reason in bits 3:0; Linux `qi_check_fault` reads no more of it.
+    #[test]
+    fn reasons() {
+        for (reason, error) in [
+            (0, QueueError::Descriptor),
+            (1, QueueError::Tail),
+            (2, QueueError::Fetch),
+            (3, QueueError::Descriptor),
+            (4, QueueError::Descriptor),
+            (5, QueueError::Descriptor),
+            (6, QueueError::Tail),
+            (7, QueueError::Descriptor),
+        ] {
+            assert_eq!(QueueError::from_iqer(reason), error);
+            assert_eq!(QueueError::from_iqer(!0xf | reason), error);
+        }
+    }
+}

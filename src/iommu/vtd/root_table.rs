@@ -148,3 +148,6 @@ impl RootTable {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;
