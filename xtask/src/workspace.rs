@@ -35,16 +35,20 @@ pub(crate) fn on_target_dir() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
-    // Set by `cargo run` for this program; a nested cargo would hand them to build scripts of other packages.
+    forget_package(&mut cargo);
+    cargo
+}
+
+/// Takes away what `cargo run` has set for this program: a nested cargo would hand it to build scripts of other packages.
+pub(crate) fn forget_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
+    command
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_MANIFEST_PATH");
-    cargo
 }
 
 /// One line of `rustc --print`, or another short question to the compiler.

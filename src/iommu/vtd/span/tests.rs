@@ -110,3 +110,20 @@ fn four_blocks_of_the_largest_mask_are_a_split_and_five_are_none() {
     let five = pages(0x4000_0000, 0x4000_0000 + (4 << 21));
     assert_eq!(Blocks::for_iotlb(&five, most), None);
 }
+
+/// In a block of eight of the largest: those that hold none of the pages are left out.
+#[test]
+fn the_parts_in_the_middle_of_a_block_are_a_split() {
+    let words = |blocks: Blocks| -> Vec<_> {
+        let blocks = blocks.as_slice().iter();
+        blocks.map(|block| block.iotlb_word()).collect()
+    };
+    let four = pages(0x4040_0000, 0x40bf_ffff);
+    let parts = [0x4040_0009, 0x4060_0009, 0x4080_0009, 0x40a0_0009];
+    assert_eq!(Blocks::for_iotlb(&four, 9).map(words), Some(parts.to_vec()));
+    let three = pages(0x4000_0000, 0x405f_ffff);
+    assert_eq!(
+        Blocks::for_iotlb(&three, 9).map(words),
+        Some([0x4000_0009, 0x4020_0009, 0x4040_0009].to_vec())
+    );
+}

@@ -82,6 +82,7 @@ impl Tool {
         command
             .args(["mutants", "--no-config", "--package", "tlb-shootdown"])
             .current_dir(self.tree());
+        workspace::forget_package(&mut command);
         for path in group.paths() {
             command.args(["--file", &path]);
         }
