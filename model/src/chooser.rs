@@ -1,5 +1,8 @@
 //! Who decides where the manuals leave a choice.
 
+#[cfg(feature = "std")]
+use core::panic::Location;
+
 /// How a machine uses the freedom that the manuals give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,17 +38,19 @@ impl Chooser {
     }
 
     /// Whether something that may be done now or later is done now.
+    #[track_caller]
     pub(crate) fn now(&mut self) -> bool {
         match self.temper {
             Temper::Kind => true,
             Temper::Late => false,
             Temper::Seeded(_) => self.draw() & 1 == 0,
             #[cfg(feature = "std")]
-            Temper::Explored => crate::explore::deviate(2) == 1,
+            Temper::Explored => crate::explore::deviate(2, "early", Location::caller()) == 1,
         }
     }
 
     /// The same for something of which there may be nothing: what makes no difference is not explored.
+    #[track_caller]
     pub(crate) fn now_if(&mut self, is_there: bool) -> bool {
         match self.temper {
             #[cfg(feature = "std")]
@@ -54,24 +59,49 @@ impl Chooser {
         }
     }
 
+    /// The same, less often where it is drawn.
+    #[track_caller]
+    pub(crate) fn seldom_if(&mut self, is_there: bool) -> bool {
+        match self.temper {
+            #[cfg(feature = "std")]
+            Temper::Explored => self.now_if(is_there),
+            _ => (0..3).all(|_| self.now()) && is_there,
+        }
+    }
+
     /// Whether something that nobody asked for happens: one time in `odds`, and only where choices are drawn.
+    #[track_caller]
     pub(crate) fn unasked(&mut self, odds: u64) -> bool {
         match self.temper {
             Temper::Kind | Temper::Late => false,
             Temper::Seeded(_) => self.draw().is_multiple_of(odds),
             #[cfg(feature = "std")]
-            Temper::Explored => crate::explore::deviate(2) == 1,
+            Temper::Explored => crate::explore::deviate(2, "unasked", Location::caller()) == 1,
+        }
+    }
+
+    /// Which of `count` things it is that [nobody asked for](Self::unasked), each of which is tried: that it happens is the deviation.
+    /// `count` is not 0.
+    pub(crate) fn any(&mut self, count: usize) -> usize {
+        match self.temper {
+            #[cfg(feature = "std")]
+            Temper::Explored => crate::explore::choose(count),
+            _ => self.pick(count),
         }
     }
 
     /// Which of `count` unordered things is done first; `count` is not 0.
+    #[track_caller]
     pub(crate) fn pick(&mut self, count: usize) -> usize {
         match self.temper {
             Temper::Kind => 0,
             Temper::Late => count - 1,
             Temper::Seeded(_) => (self.draw() % count as u64) as usize,
             #[cfg(feature = "std")]
-            Temper::Explored => count - 1 - crate::explore::deviate(count),
+            Temper::Explored => {
+                let taken = crate::explore::deviate(count, "in another order", Location::caller());
+                count - 1 - taken
+            }
         }
     }
 

@@ -3,10 +3,14 @@
 //! A run is a row of choices. The test's own ([`choose`]) are tried in every combination. Of the machine's, made under
 //! [`Temper::Explored`](crate::Temper::Explored), each takes the latest way by itself, and at most [`Bounds::deviations`] of them in one run take another:
 //! most faults need few, and the number of runs stays small.
+//!
+//! A run that fails is told in words: what the test [said](say) of its steps, and where the machine took another way.
 
 use core::cell::RefCell;
+use core::fmt::{self, Write as _};
+use core::panic::Location;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::{eprintln, format, string::String, thread_local, vec::Vec};
 
 use crate::Model;
@@ -52,6 +56,8 @@ struct Script {
     states: HashSet<u64>,
     /// How deep in parts that are not explored.
     quiet: usize,
+    /// The run in words.
+    words: Vec<String>,
 }
 
 impl Script {
@@ -78,6 +84,7 @@ impl Script {
     fn advance(&mut self, deviations: usize) -> bool {
         self.choices.truncate(self.made);
         self.made = 0;
+        self.words.clear();
         while let Some(mut last) = self.choices.pop() {
             last.taken += 1;
             let others = self.choices.iter().filter(|choice| choice.deviates());
@@ -107,8 +114,10 @@ struct Reporter;
 impl Drop for Reporter {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let run = SCRIPT.with_borrow(Script::shown);
-            eprintln!("explored run: {run:?}");
+            SCRIPT.with_borrow(|script| {
+                eprintln!("explored run: {:?}", script.shown());
+                script.words.iter().for_each(|line| eprintln!("  {line}"));
+            });
         }
     }
 }
@@ -136,7 +145,7 @@ pub fn explore(bounds: Bounds, mut body: impl FnMut()) -> Explored {
     }
 }
 
-/// Runs `body` once with the choices that a failed run has printed.
+/// Runs `body` once with the choices that a failed run has printed, and tells it in the same words where it fails again.
 pub fn replay(run: &str, mut body: impl FnMut()) {
     let taken = run.split('.').filter_map(|taken| taken.parse().ok());
     let choices = taken.map(|taken| Choice {
@@ -148,8 +157,19 @@ pub fn replay(run: &str, mut body: impl FnMut()) {
         choices: choices.collect(),
         ..Script::default()
     });
+    let reporter = Reporter;
     body();
+    drop(reporter);
     SCRIPT.take();
+}
+
+/// What the test does next, for the words in which a run is told that fails. Not kept of what is done [quietly].
+pub fn say(step: impl fmt::Display) {
+    SCRIPT.with_borrow_mut(|script| {
+        if script.quiet == 0 {
+            script.words.push(format!("{step}"));
+        }
+    });
 }
 
 /// One of `of` ways for the test to go on, from 0. Outside an exploration it is the first.
@@ -165,14 +185,34 @@ pub fn quietly<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The state that the machine is in counts as one that was seen.
-pub fn note(model: &Model) {
-    let mut hasher = DefaultHasher::new();
-    model.with(|world| format!("{world:?}").hash(&mut hasher));
-    SCRIPT.with_borrow_mut(|script| script.states.insert(hasher.finish()));
+/// Hashes what is written.
+#[derive(Default)]
+struct Hashing(DefaultHasher);
+
+impl fmt::Write for Hashing {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
-/// One of `of` ways for the machine, of which the first is the latest.
-pub(crate) fn deviate(of: usize) -> usize {
-    SCRIPT.with_borrow_mut(|script| script.make(of, true))
+/// The state that the machine is in counts as one that was seen. The library's own state is no part of it.
+pub fn note(model: &Model) {
+    let mut hashing = Hashing::default();
+    let written = model.with(|world| write!(hashing, "{world:?}"));
+    if written.is_ok() {
+        SCRIPT.with_borrow_mut(|script| script.states.insert(hashing.0.finish()));
+    }
+}
+
+/// One of `of` ways for the machine, of which the first is the latest. In words, `way` says what another than the first is like.
+pub(crate) fn deviate(of: usize, way: &str, at: &Location<'_>) -> usize {
+    SCRIPT.with_borrow_mut(|script| {
+        let taken = script.make(of, true);
+        if taken > 0 {
+            let line = format!("    the machine, at {}:{}: {way}", at.file(), at.line());
+            script.words.push(line);
+        }
+        taken
+    })
 }

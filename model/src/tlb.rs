@@ -315,7 +315,7 @@ impl Tlb {
     /// Drops any entry, now and then, as any cache may at any time.
     pub(crate) fn evict_one(&mut self, chooser: &mut Chooser) {
         if !self.entries.is_empty() && chooser.unasked(16) {
-            let victim = chooser.pick(self.entries.len());
+            let victim = chooser.any(self.entries.len());
             self.entries.remove(victim);
         }
     }

@@ -1,6 +1,6 @@
 //! A machine with one link, and processes that share their tables with its accelerators.
 
-use crate::random_kernel::Machine as _;
+use crate::random_kernel::{Machine as _, lend};
 use crate::rig::{Parts, Platform, Process, Rig};
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::flush::Flush;
@@ -62,7 +62,7 @@ impl Behind {
     pub(crate) fn new(rig: &Rig, options: LinkOptions) -> Self {
         let port = rig.model.add_link(options);
         let host = ModelHost::new(port.clone());
-        let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
+        let platform: &'static Platform = lend(rig.platform.clone());
         let mode = match options.snoops {
             true => Mode::Snooping,
             false => Mode::Atsd(port.clone()),
@@ -78,7 +78,7 @@ impl Behind {
         port.set_process_area(driver.spa().raw(), ELEMENTS * 128);
         Self {
             port,
-            driver: Box::leak(Box::new(driver)),
+            driver: lend(driver),
             host,
         }
     }

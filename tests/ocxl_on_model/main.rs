@@ -3,6 +3,9 @@
 
 mod accelerators;
 mod ending;
+mod exploration;
+#[path = "../support/explored_kernel/mod.rs"]
+mod explored_kernel;
 #[path = "../powerpc_on_model/faulty.rs"]
 #[allow(dead_code, reason = "the machine's CPUs are without defect here")]
 mod faulty;

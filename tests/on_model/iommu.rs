@@ -1,6 +1,6 @@
 //! The library's SMMUv3 on the model, with devices that share processes' tables.
 
-use crate::random_kernel::Attached;
+use crate::random_kernel::{Attached, lend};
 use crate::rig::{Platform, Process, Rig};
 use crate::translation::translation;
 use tlb_shootdown::iommu::smmuv3::{
@@ -37,7 +37,7 @@ impl Iommu {
         completion: Completion,
         bytes: u64,
     ) -> Self {
-        let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
+        let platform: &'static Platform = lend(rig.platform.clone());
         let model = &rig.model;
         let port = model.add_smmu(options);
         let memory = Memory {
@@ -54,7 +54,7 @@ impl Iommu {
         let barriers = ModelBarriers::new(model.clone());
         let lock = IrqTicketLock::new(platform);
         let driver = Driver::new(port.clone(), barriers, lock, memory, config).unwrap();
-        let driver: &'static Driver = Box::leak(Box::new(driver));
+        let driver: &'static Driver = lend(driver);
         driver.init(&mut patience(platform)).unwrap();
         Self {
             driver,

@@ -2,6 +2,9 @@
 
 mod bounds;
 mod devices;
+mod exploration;
+#[path = "../support/explored_kernel/mod.rs"]
+mod explored_kernel;
 mod faulty;
 mod iommu;
 mod machine;

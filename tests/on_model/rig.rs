@@ -1,7 +1,7 @@
 //! The library on a modelled machine, and a small kernel on top.
 
 use crate::faulty::{Defect, Faulty};
-use crate::random_kernel;
+use crate::random_kernel::{self, lend};
 use tlb_shootdown::address::{PageSize, PhysAddr};
 use tlb_shootdown::arch::HardwareId;
 use tlb_shootdown::arch::aarch64::granule::Granule;
@@ -64,7 +64,7 @@ impl Rig {
         let instructions = Faulty::new(ModelInstructions::new(model.clone()), parts.defect);
         let platform = Platform::new(model.clone());
         let arch = Arch::new(instructions, config(&parts));
-        let engine: &'static Engine = Box::leak(Box::new(Engine::new(platform.clone(), arch)));
+        let engine: &'static Engine = lend(Engine::new(platform.clone(), arch));
         platform.set_handler(move || engine.on_ipi());
         let kernel = model.tables();
         for cpu in 0..parts.cpus {
@@ -85,7 +85,7 @@ impl Rig {
 
     pub(crate) fn process(&self) -> Process {
         Process {
-            space: Box::leak(Box::new(self.engine.new_space())),
+            space: lend(self.engine.new_space()),
             tables: self.model.tables(),
         }
     }

@@ -92,4 +92,9 @@ impl Devices<Rig> for SmmuDevices {
     fn write(&self, index: usize, va: u64, value: u64) -> bool {
         self.ports[index].write(va, value).is_ok()
     }
+
+    fn set_silent(&self, context: usize, silent: bool) -> bool {
+        self.ports[context].set_silent(silent);
+        true
+    }
 }

@@ -1,6 +1,9 @@
 //! POWER on the model: engine, `tlbie`, `tlbiel`, defects and hypervisor calls, judged by the oracle.
 
 mod defects;
+mod exploration;
+#[path = "../support/explored_kernel/mod.rs"]
+mod explored_kernel;
 mod faulty;
 mod own;
 mod properties;

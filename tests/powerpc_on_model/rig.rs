@@ -2,7 +2,7 @@
 
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
-use crate::random_kernel::{self, Kernel, Layout, Machine};
+use crate::random_kernel::{self, Kernel, Layout, Machine, lend};
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -73,10 +73,10 @@ impl Rig {
         let model = Model::with_power_cpus(&vec![parts.features; parts.cpus], parts.temper);
         let instructions = Faulty::new(ModelInstructions::new(model.clone()), parts.defect);
         let platform = Platform::new(model.clone());
-        let hypervisor: &ModelHypervisor = Box::leak(Box::new(ModelHypervisor::new(model.clone())));
+        let hypervisor: &ModelHypervisor = lend(ModelHypervisor::new(model.clone()));
         let arch = Arch::new(instructions, config(&parts, hypervisor));
         let rig = Self {
-            engine: Box::leak(Box::new(Engine::new(platform.clone(), arch))),
+            engine: lend(Engine::new(platform.clone(), arch)),
             kernel: tables(&model, &parts.features),
             hypervisor,
             platform,
@@ -155,7 +155,7 @@ impl Machine for Rig {
 
     fn process(&self) -> Process {
         Process {
-            space: Box::leak(Box::new(self.engine.new_space())),
+            space: lend(self.engine.new_space()),
             tables: tables(&self.model, &self.parts.features),
         }
     }

@@ -1,6 +1,6 @@
 //! Devices behind an AMD IOMMU, for random kernels.
 
-use crate::random_kernel::{Attached, Devices, Machine as _};
+use crate::random_kernel::{Attached, Devices, Machine as _, lend};
 use crate::rig::{Platform, Process, Rig};
 use tlb_shootdown::address::PhysAddr;
 use tlb_shootdown::iommu::amd::{
@@ -31,7 +31,7 @@ impl AmdDevices {
     pub(crate) fn new(rig: &Rig, restless: bool) -> Self {
         let model = &rig.model;
         let port = model.add_amd(AmdOptions::default());
-        let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
+        let platform: &'static Platform = lend(rig.platform.clone());
         let memory = Memory {
             commands: model.share(0x1000, 0x1000),
             devices: model.share(0x1000, 0x1000),
@@ -42,7 +42,7 @@ impl AmdDevices {
         let config = Config::new(port.capability());
         let lock = IrqTicketLock::new(platform);
         let driver = Driver::new(port.clone(), barriers, lock, memory, config);
-        let driver: &'static Driver = Box::leak(Box::new(driver.unwrap()));
+        let driver: &'static Driver = lend(driver.unwrap());
         let mut devices = Self {
             driver,
             platform,
@@ -128,5 +128,10 @@ impl Devices<Rig> for AmdDevices {
 
     fn write(&self, context: usize, va: u64, value: u64) -> bool {
         self.ports[context].write(va, value).is_ok()
+    }
+
+    fn set_silent(&self, context: usize, silent: bool) -> bool {
+        self.ports[context].set_silent(silent);
+        true
     }
 }

@@ -2,6 +2,8 @@
 
 mod amd;
 mod exploration;
+#[path = "../support/explored_kernel/mod.rs"]
+mod explored_kernel;
 mod faulty;
 mod own;
 mod properties;

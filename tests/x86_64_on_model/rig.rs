@@ -2,7 +2,7 @@
 
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
-use crate::random_kernel::{self, Kernel, Layout, Machine};
+use crate::random_kernel::{self, Kernel, Layout, Machine, lend};
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -73,7 +73,7 @@ impl Rig {
         let instructions = Faulty::new(ModelInstructions::new(model.clone()), parts.defect);
         let platform = Platform::new(model.clone());
         let arch = Arch::new(instructions, config(&parts));
-        let engine = Box::leak(Box::new(Engine::new(platform.clone(), arch)));
+        let engine = lend(Engine::new(platform.clone(), arch));
         let kernel = model.x86_tables();
         let rig = Self {
             model,
@@ -181,7 +181,7 @@ impl Machine for Rig {
 
     fn process(&self) -> Process {
         Process {
-            space: Box::leak(Box::new(self.engine.new_space())),
+            space: lend(self.engine.new_space()),
             tables: self.model.x86_tables(),
         }
     }

@@ -1,6 +1,6 @@
 //! Devices behind a VT-d unit, for random kernels.
 
-use crate::random_kernel::{Attached, Devices, Machine as _, Needing};
+use crate::random_kernel::{Attached, Devices, Machine as _, Needing, lend};
 use crate::rig::{Platform, Process, Rig};
 use tlb_shootdown::address::PhysAddr;
 use tlb_shootdown::iommu::vtd::{
@@ -81,7 +81,7 @@ impl VtdDevices {
     pub(crate) fn new(rig: &Rig, (options, config): (VtdOptions, Config), at_once: bool) -> Self {
         let model = &rig.model;
         let port = model.add_vtd(options);
-        let platform: &'static Platform = Box::leak(Box::new(rig.platform.clone()));
+        let platform: &'static Platform = lend(rig.platform.clone());
         let driver = Driver::new(
             port.clone(),
             ModelBarriers::new(model.clone()),
@@ -89,7 +89,7 @@ impl VtdDevices {
             memory(model),
             config,
         );
-        let driver: &'static Driver = Box::leak(Box::new(driver.unwrap()));
+        let driver: &'static Driver = lend(driver.unwrap());
         driver.init(&mut patience()).unwrap();
         let mut devices = Self {
             driver,
@@ -170,6 +170,11 @@ impl Devices<Rig> for VtdDevices {
 
     fn write(&self, context: usize, va: u64, value: u64) -> bool {
         self.ports[context].write(va, value).is_ok()
+    }
+
+    fn set_silent(&self, context: usize, silent: bool) -> bool {
+        self.ports[context].set_silent(silent);
+        true
     }
 
     fn are_told_at_once(&self) -> bool {

@@ -20,7 +20,7 @@ impl Iommu {
         self.hear_devices(ground);
         let idle = !self.registers.commands_run || self.fill() == 0;
         let must = idle && self.work.presses() || self.work.outstanding.len() >= IN_FLIGHT;
-        if must || ground.chooser.now() {
+        if must || ground.chooser.now_if(!self.work.outstanding.is_empty()) {
             self.do_one(ground);
         }
         if !idle {

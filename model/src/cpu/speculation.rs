@@ -20,7 +20,7 @@ impl World {
             pages.retain(|&va| is_canonical(va));
         }
         if !pages.is_empty() {
-            let page = pages[self.ground.chooser.pick(pages.len())];
+            let page = pages[self.ground.chooser.any(pages.len())];
             self.walk_and_fill(cpu, &context, page);
         }
     }

@@ -43,8 +43,12 @@ impl Interrupts {
         }
     }
 
+    pub(super) fn is_due(&self, cpu: usize) -> bool {
+        self.pending.get(&cpu) == Some(&0)
+    }
+
     pub(super) fn take(&mut self, cpu: usize) -> bool {
-        let due = self.pending.get(&cpu) == Some(&0);
+        let due = self.is_due(cpu);
         if due {
             self.pending.remove(&cpu);
         }

@@ -164,23 +164,34 @@ impl<A> ModelPlatform<A> {
             .with(|world| world.cpus.get(cpu).is_some_and(|cpu| cpu.irqs_off > 0))
     }
 
-    /// Interrupts every CPU that is due and can be: its handler runs on this thread, as that CPU.
+    /// Interrupts every CPU that is due and can be.
     fn deliver(&self) {
-        let Some(handler) = self.shared.handler.with(|slot| slot.clone()) else {
-            return;
-        };
-        let me = current::get();
         let cpus = self.shared.model.with(|world| world.cpus.len());
-        for cpu in 0..cpus {
-            if self.irqs_off(cpu) || !self.shared.interrupts.with(|all| all.take(cpu)) {
-                continue;
-            }
-            current::set(cpu);
-            let irqs_off = IrqGuard::new(&self.shared.model, cpu);
-            handler();
-            drop(irqs_off);
-            current::set(me);
+        (0..cpus).for_each(|cpu| {
+            self.interrupt(cpu);
+        });
+    }
+
+    /// Whether an interrupt is due on this CPU, and can be taken there.
+    pub fn is_interrupted(&self, cpu: usize) -> bool {
+        !self.irqs_off(cpu) && self.shared.interrupts.with(|all| all.is_due(cpu))
+    }
+
+    /// Interrupts this CPU alone, where that is due and it can be: its handler runs on this thread, as that CPU. Whether there was one.
+    pub fn interrupt(&self, cpu: usize) -> bool {
+        let Some(handler) = self.shared.handler.with(|slot| slot.clone()) else {
+            return false;
+        };
+        if self.irqs_off(cpu) || !self.shared.interrupts.with(|all| all.take(cpu)) {
+            return false;
         }
+        let me = current::get();
+        current::set(cpu);
+        let irqs_off = IrqGuard::new(&self.shared.model, cpu);
+        handler();
+        drop(irqs_off);
+        current::set(me);
+        true
     }
 }
 

@@ -12,7 +12,7 @@ impl Smmu {
         if self.work.frozen {
             return;
         }
-        if ground.chooser.now() {
+        if ground.chooser.now_if(!self.work.outstanding.is_empty()) {
             self.do_one(ground);
         }
         if !self.registers.commands_enabled() || self.registers.command_error_active() {

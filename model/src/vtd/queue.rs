@@ -10,7 +10,7 @@ impl Vtd {
         if self.work.frozen {
             return;
         }
-        if ground.chooser.now() {
+        if ground.chooser.now_if(!self.work.outstanding.is_empty()) {
             self.do_one(ground);
         }
         if self.may_fetch() {

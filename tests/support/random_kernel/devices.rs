@@ -1,5 +1,6 @@
 //! Devices that share processes' tables, as a kernel has them whose IOMMU may be any.
 
+use super::loan::lend;
 use super::{Machine, Process};
 use core::task::Poll;
 use tlb_shootdown::cost::Cost;
@@ -35,6 +36,12 @@ pub(crate) trait Devices<M: Machine> {
 
     /// Writes a word; whether it was allowed to.
     fn write(&self, context: usize, va: u64, value: u64) -> bool;
+
+    /// The device of a context answers no invalidation from now on, or does again. Whether it can be kept from it.
+    fn set_silent(&self, context: usize, silent: bool) -> bool {
+        let _ = (context, silent);
+        false
+    }
 
     /// Whether they are told of what is put into a batch when it is put there ([`Needs::AT_ADD`]).
     fn are_told_at_once(&self) -> bool {
@@ -97,7 +104,7 @@ pub(crate) struct Needing {
 
 impl Needing {
     pub(crate) fn new(tlb: &'static dyn SecondaryTlb, more: Needs) -> &'static Self {
-        Box::leak(Box::new(Self { tlb, more }))
+        lend(Self { tlb, more })
     }
 }
 

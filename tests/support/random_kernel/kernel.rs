@@ -3,6 +3,7 @@
 use super::batches::{BATCHES, Batch};
 use super::book::Book;
 use super::devices::{Attached, Devices, NoDevices};
+use super::loan::lend;
 use super::op::{How, Op};
 use super::pages::{Half, Layout};
 use super::{Machine, Process, Sink};
@@ -77,7 +78,7 @@ impl<M: Machine> Kernel<M> {
             layout: rig.layout(),
             repairs,
             left: Left::Nothing,
-            sink: Box::leak(Box::new(Sink::new(rig.model()))),
+            sink: lend(Sink::new(rig.model())),
             stamp: 0,
             last_cost: Cost::ZERO,
             rig,

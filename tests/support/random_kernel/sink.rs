@@ -37,7 +37,7 @@ impl Sink {
     }
 
     /// How much has not come back.
-    pub(super) fn owed(&self) -> usize {
+    pub(crate) fn owed(&self) -> usize {
         self.owed.lock().unwrap().len()
     }
 

@@ -139,8 +139,8 @@ impl World {
         };
         let mut flights = core::mem::take(&mut power.flights);
         // Slowly, so that invalidations find something there.
-        let chooser = &mut self.ground.chooser;
-        if (0..3).all(|_| chooser.now()) {
+        let is_any = power.store_queue.entries().next().is_some();
+        if self.ground.chooser.seldom_if(is_any) {
             let holder = Holder::Cpu(cpu);
             power.store_queue.perform_oldest(holder, &mut self.ground);
         }
