@@ -216,3 +216,34 @@ pub(crate) fn deviate(of: usize, way: &str, at: &Location<'_>) -> usize {
         taken
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    /// The shortest run that fails is told in the words of the test, without those of the runs before.
+    #[test]
+    fn run_that_fails_is_told_in_words() {
+        let bounds = Bounds {
+            deviations: 1,
+            runs: u64::MAX,
+        };
+        let failed = catch_unwind(|| {
+            explore(bounds, || {
+                let steps: Vec<_> = (0..=choose(3)).map(|_| choose(2)).collect();
+                steps.iter().for_each(say);
+                quietly(|| say("nothing of what is done quietly"));
+                let is_early = deviate(2, "early", Location::caller()) == 1;
+                assert!(!(is_early && steps == [1, 0]));
+            });
+        });
+        assert!(failed.is_err());
+        SCRIPT.with_borrow(|script| {
+            assert_eq!(script.shown(), "1.1.0.1");
+            let (deviation, steps) = script.words.split_last().unwrap();
+            assert_eq!(steps, ["1", "0"]);
+            assert!(deviation.starts_with("    the machine, at ") && deviation.ends_with(": early"));
+        });
+    }
+}

@@ -71,4 +71,8 @@ impl Devices<Rig> for Accelerators {
     fn write(&self, context: usize, va: u64, value: u64) -> bool {
         self.access(context, |device| device.write(va, value).is_ok())
     }
+
+    fn set_silent(&self, _context: usize, silent: bool) {
+        self.link.port.freeze(silent);
+    }
 }

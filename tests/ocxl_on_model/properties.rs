@@ -4,8 +4,7 @@
 use crate::accelerators::Accelerators;
 use crate::linked::kinds;
 use crate::own::{Own, ops};
-use crate::property::properties;
-use crate::random_kernel::{CPUS, Kernel, Left, Op, config, noticing};
+use crate::random_kernel::{CPUS, Kernel, Left, Op, noticing, random_kernels};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use tlb_shootdown_model::Temper;
@@ -54,13 +53,11 @@ fn run(setting: Setting, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-properties! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn promise_03_nothing_stale_behind_a_link(setting in setting(0..5), ops in ops(true)) {
-        run(setting, Left::Nothing, &ops);
-    }
+#[test]
+fn promise_03_nothing_stale_behind_a_link() {
+    random_kernels(setting(0..5), ops(true), |setting, ops| {
+        run(setting, Left::Nothing, ops);
+    });
 }
 
 /// Whether random kernels on such a machine notice what is left out.

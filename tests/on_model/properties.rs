@@ -3,8 +3,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
-use crate::property::properties;
-use crate::random_kernel::{CPUS, Kernel, Left, Op, config, noticing};
+use crate::random_kernel::{CPUS, Kernel, Left, Op, noticing, random_kernels};
 use crate::rig::{Parts, Rig};
 use crate::smmu_devices::SmmuDevices;
 use proptest::prelude::*;
@@ -73,16 +72,11 @@ fn run(setting: Setting, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-properties! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn promise_03_nothing_stale_is_used_or_held_after_any_flush(
-        setting in setting(),
-        ops in ops(),
-    ) {
-        run(setting, Left::Nothing, &ops);
-    }
+#[test]
+fn promise_03_nothing_stale_is_used_or_held_after_any_flush() {
+    random_kernels(setting(), ops(), |setting, ops| {
+        run(setting, Left::Nothing, ops);
+    });
 }
 
 /// Whether random kernels notice this defect, or what is left out.

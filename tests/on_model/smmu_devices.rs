@@ -93,8 +93,7 @@ impl Devices<Rig> for SmmuDevices {
         self.ports[index].write(va, value).is_ok()
     }
 
-    fn set_silent(&self, context: usize, silent: bool) -> bool {
+    fn set_silent(&self, context: usize, silent: bool) {
         self.ports[context].set_silent(silent);
-        true
     }
 }

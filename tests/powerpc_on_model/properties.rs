@@ -3,8 +3,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
-use crate::property::properties;
-use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
+use crate::random_kernel::{CPUS, Kernel, Op, noticing, random_kernels};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use tlb_shootdown_model::Temper;
@@ -56,24 +55,16 @@ fn run(setting: Setting, ops: &[Op<Own>]) {
     Kernel::new(Rig::new(setting.parts), setting.repairs).run(ops);
 }
 
-properties! {
-    #![proptest_config(config())]
+#[test]
+fn promise_03_nothing_stale_on_power9() {
+    let setting = setting(&[CpuFeatures::POWER9], &ROLES);
+    random_kernels(setting, ops(false), run);
+}
 
-    #[test]
-    fn promise_03_nothing_stale_on_power9(
-        setting in setting(&[CpuFeatures::POWER9], &ROLES),
-        ops in ops(false),
-    ) {
-        run(setting, &ops);
-    }
-
-    #[test]
-    fn promise_03_nothing_stale_on_power10(
-        setting in setting(&[CpuFeatures::POWER10], &ROLES),
-        ops in ops(false),
-    ) {
-        run(setting, &ops);
-    }
+#[test]
+fn promise_03_nothing_stale_on_power10() {
+    let setting = setting(&[CpuFeatures::POWER10], &ROLES);
+    random_kernels(setting, ops(false), run);
 }
 
 /// Whether random kernels on such machines notice this defect.

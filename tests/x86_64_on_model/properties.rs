@@ -4,8 +4,7 @@
 
 use crate::faulty::Defect;
 use crate::own::{Own, ops};
-use crate::property::properties;
-use crate::random_kernel::{CPUS, Kernel, Op, config, noticing};
+use crate::random_kernel::{CPUS, Kernel, Op, noticing, random_kernels};
 use crate::rig::{Parts, Rig};
 use proptest::prelude::*;
 use tlb_shootdown_model::Temper;
@@ -81,24 +80,15 @@ pub(crate) const ALL: &[Kind] = &[
     Kind::Broadcasts,
 ];
 
-properties! {
-    #![proptest_config(config())]
+#[test]
+fn promise_03_nothing_stale_is_used_or_held_after_any_flush() {
+    random_kernels(setting(ALL, any::<bool>()), ops(false), run);
+}
 
-    #[test]
-    fn promise_03_nothing_stale_is_used_or_held_after_any_flush(
-        setting in setting(ALL, any::<bool>()),
-        ops in ops(false),
-    ) {
-        run(setting, &ops);
-    }
-
-    #[test]
-    fn promise_03_nothing_stale_while_spaces_are_promoted(
-        setting in setting(&[Kind::Broadcasts], Just(false)),
-        ops in ops(false),
-    ) {
-        run(setting, &ops);
-    }
+#[test]
+fn promise_03_nothing_stale_while_spaces_are_promoted() {
+    let setting = setting(&[Kind::Broadcasts], Just(false));
+    random_kernels(setting, ops(false), run);
 }
 
 /// Whether random kernels on such machines notice this defect.

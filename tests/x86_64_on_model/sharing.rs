@@ -5,8 +5,7 @@
 use crate::amd::AmdDevices;
 use crate::own::{Own, ops};
 use crate::properties::{ALL, Setting, setting};
-use crate::property::properties;
-use crate::random_kernel::{Devices, Kernel, Left, Op, config, noticing};
+use crate::random_kernel::{Devices, Kernel, Left, Op, noticing, random_kernels};
 use crate::rig::Rig;
 use crate::vtd::{VtdDevices, units};
 use proptest::prelude::*;
@@ -39,26 +38,20 @@ fn run(setting: Setting, behind: Behind, left: Left, ops: &[Op<Own>]) {
     kernel.leaving_out(left).run(ops);
 }
 
-properties! {
-    #![proptest_config(config())]
+#[test]
+fn promise_03_nothing_stale_with_a_vtd_unit() {
+    let settings = (setting(ALL, any::<bool>()), vtd());
+    random_kernels(settings, ops(true), |(setting, behind), ops| {
+        run(setting, behind, Left::Nothing, ops);
+    });
+}
 
-    #[test]
-    fn promise_03_nothing_stale_with_a_vtd_unit(
-        setting in setting(ALL, any::<bool>()),
-        behind in vtd(),
-        ops in ops(true),
-    ) {
-        run(setting, behind, Left::Nothing, &ops);
-    }
-
-    #[test]
-    fn promise_03_nothing_stale_with_an_amd_iommu(
-        setting in setting(ALL, any::<bool>()),
-        behind in amd(),
-        ops in ops(true),
-    ) {
-        run(setting, behind, Left::Nothing, &ops);
-    }
+#[test]
+fn promise_03_nothing_stale_with_an_amd_iommu() {
+    let settings = (setting(ALL, any::<bool>()), amd());
+    random_kernels(settings, ops(true), |(setting, behind), ops| {
+        run(setting, behind, Left::Nothing, ops);
+    });
 }
 
 /// Each thing that such a kernel must do is missed when it is left out.

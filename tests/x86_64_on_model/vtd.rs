@@ -172,9 +172,8 @@ impl Devices<Rig> for VtdDevices {
         self.ports[context].write(va, value).is_ok()
     }
 
-    fn set_silent(&self, context: usize, silent: bool) -> bool {
+    fn set_silent(&self, context: usize, silent: bool) {
         self.ports[context].set_silent(silent);
-        true
     }
 
     fn are_told_at_once(&self) -> bool {

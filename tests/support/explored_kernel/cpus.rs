@@ -4,6 +4,7 @@ use super::kernel::{CPUS, Does, Kernel, PAGES};
 use super::step::Next;
 use crate::random_kernel::{Machine, Process};
 use core::mem::replace;
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 
 impl<M: Machine> Kernel<M> {
@@ -46,6 +47,20 @@ impl<M: Machine> Kernel<M> {
             Next::Process | Next::Neighbour => self.rig.switch(cpu, self.process_of(next)),
         }
         self.cpus[cpu] = Does::Runs(next);
+    }
+
+    /// CPUs beyond the two run the process until it has what only many get (on x86-64 an identifier that broadcasts reach), and leave it.
+    pub(super) fn crowd(&self) {
+        let others = CPUS..self.rig.engine().online_cpus().len();
+        for cpu in others.clone() {
+            self.rig.switch(cpu, &self.process);
+        }
+        if !others.is_empty() {
+            let space = self.process.space;
+            let flushed = self.as_cpu(0, |rig| rig.engine().flush(space, Flush::all()));
+            flushed.unwrap();
+        }
+        others.for_each(|cpu| self.rig.switch_to_kernel(cpu));
     }
 
     pub(super) fn begin_switch(&mut self, cpu: usize) {

@@ -106,6 +106,7 @@ impl<M: Machine> Kernel<M> {
         }
         (0..CPUS).for_each(|cpu| kernel.as_cpu(cpu, M::publish));
         (0..CPUS).for_each(|cpu| kernel.go_over(cpu, Next::Process));
+        kernel.crowd();
         kernel.attach();
         (0..CPUS).for_each(|cpu| kernel.touch(cpu));
         kernel.device_touch();

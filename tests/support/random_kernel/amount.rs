@@ -37,7 +37,7 @@ pub(crate) fn sequences<O: Debug>(op: impl Strategy<Value = O>) -> impl Strategy
 }
 
 /// As many kernels as make that many operations.
-pub(crate) fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let mean = lengths().end as u32 / 2;
     ProptestConfig {
         cases: operations().div_ceil(mean),

@@ -37,10 +37,9 @@ pub(crate) trait Devices<M: Machine> {
     /// Writes a word; whether it was allowed to.
     fn write(&self, context: usize, va: u64, value: u64) -> bool;
 
-    /// The device of a context answers no invalidation from now on, or does again. Whether it can be kept from it.
-    fn set_silent(&self, context: usize, silent: bool) -> bool {
+    /// The device of a context, or what would tell it, answers no invalidation from now on, or does again.
+    fn set_silent(&self, context: usize, silent: bool) {
         let _ = (context, silent);
-        false
     }
 
     /// Whether they are told of what is put into a batch when it is put there ([`Needs::AT_ADD`]).

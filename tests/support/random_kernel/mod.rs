@@ -20,14 +20,17 @@ mod loan;
 mod op;
 mod pages;
 mod sink;
+mod trial;
+mod words;
 
-pub(crate) use amount::{config, is_a_night, noticing, sequences};
+pub(crate) use amount::{is_a_night, noticing, sequences};
 pub(crate) use devices::{Attached, Devices, Needing, NoDevices};
 pub(crate) use kernel::{CPUS, Does, Kernel, Left, SPACES};
 pub(crate) use loan::{lend, on_loan};
 pub(crate) use op::{How, Op, how, mix};
 pub(crate) use pages::{Half, Layout};
 pub(crate) use sink::Sink;
+pub(crate) use trial::random_kernels;
 
 use core::fmt;
 use tlb_shootdown::arch::Arch;

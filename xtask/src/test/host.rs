@@ -108,7 +108,7 @@ const RANDOM_KERNELS: [&str; 4] = [
 /// How many operations each test with random kernels does in a night, and where it reads that.
 pub(crate) const NIGHT: (&str, &str) = ("TLB_RANDOM_OPERATIONS", "1000000");
 
-/// The properties that random kernels are to keep, at length. The controls are the same as on every other run, and are left to those.
+/// The properties that random kernels and all runs of small machines are to keep, at length. The controls are the same as on every other run, and are left to those.
 pub(crate) fn random_kernels() -> Tally {
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--no-fail-fast", "--release"]);
@@ -116,7 +116,7 @@ pub(crate) fn random_kernels() -> Tally {
     for test in RANDOM_KERNELS {
         cargo.args(["--test", test]);
     }
-    cargo.args(["--", "promise_03_nothing_stale"]);
+    cargo.args(["--", "promise_03_nothing_stale", "--show-output"]);
     cargo.env(NIGHT.0, NIGHT.1);
     let mut tally = within("random kernels", &mut cargo, A_NIGHT);
     tally.skipped.retain(|why| why != FILTERED_OUT);
