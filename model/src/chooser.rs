@@ -90,6 +90,19 @@ impl Chooser {
         }
     }
 
+    /// Whether an IOMMU has done all that it was told before the store to its doorbell is over. Only where choices are explored: wherever
+    /// else it works when time passes or its registers are read.
+    #[track_caller]
+    pub(crate) fn hurries(&mut self) -> bool {
+        match self.temper {
+            #[cfg(feature = "std")]
+            Temper::Explored => {
+                crate::explore::deviate(2, "at once, within the doorbell", Location::caller()) == 1
+            }
+            _ => false,
+        }
+    }
+
     /// Which of `count` unordered things is done first; `count` is not 0.
     #[track_caller]
     pub(crate) fn pick(&mut self, count: usize) -> usize {

@@ -53,6 +53,8 @@ impl Choice {
 struct Script {
     choices: Vec<Choice>,
     made: usize,
+    /// Before so many choices are made the run goes as the one before, and its states are known.
+    repeated: usize,
     states: HashSet<u64>,
     /// How deep in parts that are not explored.
     quiet: usize,
@@ -91,6 +93,7 @@ impl Script {
             let is_within = !last.is_the_machines || others.count() < deviations;
             if last.taken < last.of && is_within {
                 self.choices.push(last);
+                self.repeated = self.choices.len();
                 return true;
             }
         }
@@ -198,6 +201,10 @@ impl fmt::Write for Hashing {
 
 /// The state that the machine is in counts as one that was seen. The library's own state is no part of it.
 pub fn note(model: &Model) {
+    let was_there = SCRIPT.with_borrow(|script| script.made < script.repeated);
+    if was_there {
+        return;
+    }
     let mut hashing = Hashing::default();
     let written = model.with(|world| write!(hashing, "{world:?}"));
     if written.is_ok() {
@@ -243,7 +250,9 @@ mod tests {
             assert_eq!(script.shown(), "1.1.0.1");
             let (deviation, steps) = script.words.split_last().unwrap();
             assert_eq!(steps, ["1", "0"]);
-            assert!(deviation.starts_with("    the machine, at ") && deviation.ends_with(": early"));
+            assert!(
+                deviation.starts_with("    the machine, at ") && deviation.ends_with(": early")
+            );
         });
     }
 }

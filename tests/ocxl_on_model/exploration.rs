@@ -18,7 +18,7 @@ fn linked(kind: usize) -> Booted<Rig> {
 
 every_run! {
     /// The nest MMU does not follow rights that are widened in place.
-    power9 [3, 2]: linked(0);
-    power10 [3, 1]: linked(2);
-    snooping_power10 [3, 2]: linked(3);
+    power9 [3, 1]: linked(0);
+    power10 [2, 1]: linked(2);
+    snooping_power10 [3, 1]: linked(3);
 }

@@ -53,8 +53,8 @@ fn with_smmu(btm: bool) -> Booted<Rig> {
 }
 
 every_run! {
-    plain [4, 3]: alone();
+    plain [4, 2]: alone();
     last_asid [3, 1]: with_the_last_asid();
-    smmu [3, 2]: with_smmu(false);
+    smmu [3, 1]: with_smmu(false);
     snooping_smmu [3, 2]: with_smmu(true);
 }

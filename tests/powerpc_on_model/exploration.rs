@@ -17,7 +17,7 @@ fn alone(features: CpuFeatures) -> Booted<Rig> {
 every_run! {
     /// With what mends its defects.
     power9 [3, 2]: alone(CpuFeatures::POWER9);
-    power10 [4, 3]: alone(CpuFeatures::POWER10);
+    power10 [4, 2]: alone(CpuFeatures::POWER10);
     /// Whose hypervisor invalidates for it.
     guest [3, 2]: alone(CpuFeatures::POWER10.as_a(Role::GuestWithoutTlbie));
 }

@@ -1,5 +1,6 @@
 //! The modelled CPUs with one defect between them and the library: what a wrong library would have executed.
 
+use core::cell::Cell;
 use tlb_shootdown::arch::x86_64::instructions::{CpuidAnswer, Instructions};
 use tlb_shootdown_model::cpu::x86_64::ModelInstructions;
 
@@ -44,6 +45,33 @@ pub(crate) enum Defect {
     ExitKeeps,
 }
 
+/// What the library had CPUs drop, on this thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drops {
+    /// Pages of the identifier that is loaded.
+    pub(crate) pages: u64,
+    /// All that is under it.
+    pub(crate) whole: u64,
+}
+
+thread_local! {
+    static DROPS: Cell<Drops> = const { Cell::new(Drops { pages: 0, whole: 0 }) };
+}
+
+impl Drops {
+    pub(crate) fn here() -> Self {
+        DROPS.get()
+    }
+
+    fn count(pages: u64, whole: u64) {
+        let now = DROPS.get();
+        DROPS.set(Self {
+            pages: now.pages + pages,
+            whole: now.whole + whole,
+        });
+    }
+}
+
 /// [`ModelInstructions`] with a [`Defect`].
 #[derive(Debug)]
 pub(crate) struct Faulty {
@@ -70,6 +98,7 @@ unsafe impl Instructions for Faulty {
     }
 
     fn invlpg(&self, addr: u64) {
+        Drops::count(1, 0);
         match self.defect {
             Defect::NoPage => {}
             Defect::WrongPage => self.inner.invlpg(addr + 0x1000),
@@ -91,6 +120,7 @@ unsafe impl Instructions for Faulty {
     }
 
     fn write_cr3(&self, value: u64) {
+        Drops::count(0, u64::from(value >> 63 == 0));
         match self.defect {
             Defect::KeepsSpace => self.inner.write_cr3(value | 1 << 63),
             _ => self.inner.write_cr3(value),

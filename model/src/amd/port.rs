@@ -15,6 +15,8 @@ use tlb_shootdown::dma::Mmio;
 const BLOCK: usize = 0x4000;
 /// Steps after which a machine that was asked to settle is left as it is: a device that never answers may stop it for ever.
 const MANY: u32 = 100_000;
+/// Steps that fit into a store to the doorbell.
+const A_FEW: u32 = 64;
 
 /// One AMD IOMMU of a [`Model`]. Clones are the same IOMMU.
 #[derive(Clone, Debug)]
@@ -65,15 +67,7 @@ impl AmdPort {
 
     /// Works until nothing is left to fetch or to do, whether a COMPLETION_WAIT asks for it or not.
     pub fn settle(&self) {
-        self.with(|iommu, ground| {
-            let mut turns = 0;
-            iommu.work.pressed = true;
-            while turns < MANY && !(turns > 0 && iommu.is_at_rest()) {
-                iommu.step(ground);
-                turns += 1;
-            }
-            iommu.work.pressed = false;
-        });
+        self.with(|iommu, ground| work_off(iommu, ground, MANY));
     }
 
     /// Stops working, as hardware does whose clock or power has gone; or goes on.
@@ -120,6 +114,9 @@ impl AmdPort {
             Written::Tail { from } => {
                 ground.oracle.counts.doorbells += 1;
                 iommu.check_tail(from, ground);
+                if ground.chooser.hurries() {
+                    work_off(iommu, ground, A_FEW);
+                }
             }
             Written::Locked => ground.oracle.report(Violation::WrittenWhileRunning {
                 iommu: self.index,
@@ -127,6 +124,17 @@ impl AmdPort {
             }),
         });
     }
+}
+
+/// Works until nothing is left to fetch or to do, or so many steps are done.
+fn work_off(iommu: &mut Iommu, ground: &mut Ground, most: u32) {
+    let mut turns = 0;
+    iommu.work.pressed = true;
+    while turns < most && !(turns > 0 && iommu.is_at_rest()) {
+        iommu.step(ground);
+        turns += 1;
+    }
+    iommu.work.pressed = false;
 }
 
 // SAFETY: every access takes the machine's lock and touches one register once, in program order.

@@ -90,6 +90,10 @@ impl Link {
                 (self.registers.launch, self.registers.pending) = (value, true);
                 ground.oracle.counts.commands += 1;
                 ground.oracle.counts.doorbells += 1;
+                if ground.chooser.hurries() {
+                    self.registers.waited = true;
+                    self.step(ground);
+                }
             }
             registers::AVA => self.registers.ava = value,
             _ => {}

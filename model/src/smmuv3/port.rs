@@ -13,6 +13,8 @@ use tlb_shootdown::dma::Mmio;
 const BLOCK: usize = 0x2_0000;
 /// Steps after which a machine that was asked to settle is left as it is: a device that never answers may stop it for ever.
 const MANY: u32 = 100_000;
+/// Steps that fit into a store to the doorbell.
+const A_FEW: u32 = 64;
 
 /// One SMMU of a [`Model`]. Clones are the same SMMU.
 #[derive(Clone, Debug)]
@@ -54,11 +56,7 @@ impl SmmuPort {
     /// Works until the queue is empty or has stopped, and shows CONS as it is.
     pub fn settle(&self) {
         self.with(|smmu, ground| {
-            let mut turns = 0;
-            while turns < MANY && !(turns > 0 && smmu.is_at_rest()) {
-                smmu.step(ground);
-                turns += 1;
-            }
+            work_off(smmu, ground, MANY);
             smmu.registers.show_cons();
         });
     }
@@ -112,8 +110,20 @@ impl SmmuPort {
             }
             if at == offset::CMDQ_PROD {
                 smmu.check_producer(ground);
+                if ground.chooser.hurries() {
+                    work_off(smmu, ground, A_FEW);
+                }
             }
         });
+    }
+}
+
+/// Works until the queue is empty or has stopped, or so many steps are done.
+fn work_off(smmu: &mut Smmu, ground: &mut Ground, most: u32) {
+    let mut turns = 0;
+    while turns < most && !(turns > 0 && smmu.is_at_rest()) {
+        smmu.step(ground);
+        turns += 1;
     }
 }
 

@@ -15,6 +15,8 @@ use tlb_shootdown::dma::Mmio;
 const BLOCK: usize = 0x1000;
 /// Steps after which a machine that was asked to settle is left as it is.
 const MANY: u32 = 100_000;
+/// Steps that fit into a store to the doorbell.
+const A_FEW: u32 = 64;
 
 /// One VT-d unit of a [`Model`]. Clones are the same unit.
 #[derive(Clone, Debug)]
@@ -56,11 +58,7 @@ impl VtdPort {
     /// Works until the queue is empty or has stopped and no wait is open, and shows the head as it is.
     pub fn settle(&self) {
         self.with(|unit, ground| {
-            let mut turns = 0;
-            while turns < MANY && !(turns > 0 && unit.is_at_rest()) {
-                unit.step(ground);
-                turns += 1;
-            }
+            work_off(unit, ground, MANY);
             unit.registers.show_head();
         });
     }
@@ -119,6 +117,9 @@ impl VtdPort {
                     let iommu = unit.index;
                     ground.oracle.report(Violation::QueueOverrun { iommu });
                 }
+                if ground.chooser.hurries() {
+                    work_off(unit, ground, A_FEW);
+                }
             }
             Effect::Forbidden => ground.oracle.report(Violation::WrittenWhileRunning {
                 iommu: unit.index,
@@ -126,6 +127,15 @@ impl VtdPort {
             }),
             Effect::Cleared => unit.work.parked = !unit.options.resumes_on_clear,
         });
+    }
+}
+
+/// Works until the queue is empty or has stopped and no wait is open, or so many steps are done.
+fn work_off(unit: &mut Vtd, ground: &mut Ground, most: u32) {
+    let mut turns = 0;
+    while turns < most && !(turns > 0 && unit.is_at_rest()) {
+        unit.step(ground);
+        turns += 1;
     }
 }
 

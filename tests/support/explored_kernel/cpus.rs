@@ -120,13 +120,4 @@ impl<M: Machine> Kernel<M> {
             assert_eq!(done, allowed, "{who} {which}, page {page}");
         }
     }
-
-    /// Does something in which this CPU may flush, and sees whether that was in part.
-    pub(super) fn watching(&mut self, cpu: usize, f: impl FnOnce(&mut Self)) {
-        let before = self.rig.cpu(cpu).held();
-        f(self);
-        let after = self.rig.cpu(cpu).held();
-        self.seen.whole += u64::from(after == 0 && before > 0);
-        self.seen.in_part += u64::from(after > 0 && after < before);
-    }
 }

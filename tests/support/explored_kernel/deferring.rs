@@ -18,13 +18,14 @@ impl<M: Machine> Kernel<M> {
         let (engine, held) = (self.rig.engine(), self.holding());
         let batch = self.batch.take();
         let batch = batch.unwrap_or_else(|| lend(Batch::holding(engine, held)));
-        self.as_cpu(page, |_| batch.add(space, flush)).unwrap();
+        self.as_cpu(self.by[page], |_| batch.add(space, flush))
+            .unwrap();
         if let Some(Change::Unmapped { frame }) = self.pages[page].change() {
             self.hold(batch.held(), self.frame(page, frame));
         }
         self.batch = Some(batch);
         self.pages[page].stage = Stage::Deferred;
-        self.hand_over(page);
+        self.hand_over(self.by[page]);
     }
 
     /// A batch is one task's: where it goes on elsewhere the stores have become visible, as by the lock that goes with it.
@@ -37,7 +38,7 @@ impl<M: Machine> Kernel<M> {
     /// Before something is stored where an old entry may be left. It covers all that the batch holds.
     pub(super) fn flush_pending(&mut self, page: usize) {
         let space = self.process.space;
-        let flushed = self.as_cpu(page, |rig| rig.engine().flush_pending(space));
+        let flushed = self.as_cpu(self.by[page], |rig| rig.engine().flush_pending(space));
         flushed.unwrap();
         self.settle(Stage::Deferred);
     }

@@ -1,8 +1,8 @@
 //! Explores a theme on a machine: short runs before long ones, so that what fails first is as short as it can be.
 
-use super::kernel::{Kernel, Seen};
-use super::theme::Theme;
 use super::Booted;
+use super::kernel::Kernel;
+use super::theme::Theme;
 use crate::random_kernel::{Machine, is_a_night, on_loan};
 use std::thread::{current, panicking};
 use tlb_shootdown_model::explore::{self, Bounds, choose, quietly, replay, say};
@@ -22,22 +22,18 @@ pub(crate) fn explore<M: Machine>(
     theme: &Theme,
     [steps, deviating]: [usize; 2],
     boot: impl Fn() -> Booted<M>,
-) -> Seen {
+) {
     if let Ok(run) = std::env::var(VARIABLE) {
-        replay(&run, || {
-            run_once(theme, steps + 1, &boot);
-        });
-        return Seen::default();
+        replay(&run, || run_once(theme, steps + 1, &boot));
+        return;
     }
     let reach: &[_] = match is_a_night() {
         true => &[steps + 1, deviating + 1, deviating],
         false => &[steps, deviating],
     };
-    let mut seen = Seen::default();
     for (deviations, &steps) in reach.iter().enumerate() {
-        seen.add(explore_within(theme, steps, deviations, &boot));
+        explore_within(theme, steps, deviations, &boot);
     }
-    seen
 }
 
 fn explore_within<M: Machine>(
@@ -45,7 +41,7 @@ fn explore_within<M: Machine>(
     steps: usize,
     deviations: usize,
     boot: impl Fn() -> Booted<M>,
-) -> Seen {
+) {
     let bounds = Bounds {
         deviations,
         runs: match is_a_night() {
@@ -53,27 +49,23 @@ fn explore_within<M: Machine>(
             false => MOST_RUNS,
         },
     };
-    let mut seen = Seen::default();
     let hint = Hint;
-    let explored = explore::explore(bounds, || {
-        seen.add(run_once(theme, steps, &boot));
-    });
+    let explored = explore::explore(bounds, || run_once(theme, steps, &boot));
     drop(hint);
     let name = name();
     let theme = theme.name;
     println!(
-        "{name}: {theme}, {steps} steps, {deviations} deviations of the machine: {} runs, {} states, {seen:?}",
+        "{name}: {theme}, {steps} steps, {deviations} deviations of the machine: {} runs, {} states",
         explored.runs, explored.states,
     );
     assert!(explored.is_complete, "there are more runs: {explored:?}");
-    seen
 }
 
 /// One run of up to so many steps.
-fn run_once<M: Machine>(theme: &Theme, steps: usize, boot: impl Fn() -> Booted<M>) -> Seen {
+fn run_once<M: Machine>(theme: &Theme, steps: usize, boot: impl Fn() -> Booted<M>) {
     // How long it is comes first: the shortest are the first of all.
     let steps = 1 + choose(steps);
-    // SAFETY: the kernel ends within, and what is left of it are numbers.
+    // SAFETY: the kernel ends within, and nothing is left of it.
     unsafe {
         on_loan(|| {
             let mut kernel = quietly(|| Kernel::new(boot(), theme));
@@ -97,7 +89,10 @@ struct Hint;
 impl Drop for Hint {
     fn drop(&mut self) {
         if panicking() {
-            eprintln!("see it again: {VARIABLE}=(the run above) cargo test {}", name());
+            eprintln!(
+                "see it again: {VARIABLE}=(the run above) cargo test {}",
+                name()
+            );
         }
     }
 }

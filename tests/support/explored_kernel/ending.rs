@@ -1,7 +1,7 @@
 //! The end of the process, and of a run.
 
 use super::devices::CONTEXT;
-use super::kernel::{CPUS, Does, Kernel, PAGES, Seen};
+use super::kernel::{CPUS, Does, Kernel, PAGES};
 use super::pages::{Change, Stage};
 use super::step::Next;
 use crate::random_kernel::Machine;
@@ -58,7 +58,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Everybody goes on, and answers in the end; nobody has what is gone, and everybody may what the table says.
-    pub(super) fn end(&mut self) -> Seen {
+    pub(super) fn end(&mut self) {
         for cpu in 0..CPUS {
             self.load_or_leave(cpu);
         }
@@ -74,7 +74,6 @@ impl<M: Machine> Kernel<M> {
         }
         self.judge();
         assert_eq!(self.sink.owed(), 0, "lost");
-        self.seen
     }
 
     fn load_or_leave(&mut self, cpu: usize) {

@@ -23,7 +23,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn can_work(&self, page: usize) -> bool {
-        self.is_alive() && self.runs(page).is_some()
+        self.is_alive() && self.runs(self.by[page]).is_some()
     }
 
     pub(super) fn can_change(&self, page: usize) -> bool {
@@ -56,7 +56,7 @@ impl<M: Machine> Kernel<M> {
         let frame = self.rig.model().allocate(layout.size(page as u64).bytes());
         let rights = rights(self.pages[page].writable);
         let mapping = layout.mapping(page as u64, frame, rights);
-        process.tables.map(page, self.va(page), mapping);
+        process.tables.map(self.by[page], self.va(page), mapping);
         frame
     }
 
@@ -64,7 +64,7 @@ impl<M: Machine> Kernel<M> {
         if self.pages[page].stage == Stage::Deferred {
             self.flush_pending(page);
         }
-        let frame = self.as_cpu(page, |rig| {
+        let frame = self.as_cpu(self.by[page], |rig| {
             let frame = self.map_anew(&self.process, page);
             rig.publish();
             frame
@@ -74,7 +74,9 @@ impl<M: Machine> Kernel<M> {
 
     pub(super) fn unmap(&mut self, page: usize) {
         let va = self.va(page);
-        self.as_cpu(page, |_| self.process.tables.unmap(page, va));
+        self.as_cpu(self.by[page], |_| {
+            self.process.tables.unmap(self.by[page], va)
+        });
         if let Some(frame) = self.pages[page].frame.take() {
             self.pages[page].stage = Stage::Changed(Change::Unmapped { frame });
         }
@@ -82,7 +84,9 @@ impl<M: Machine> Kernel<M> {
 
     pub(super) fn protect(&mut self, page: usize, rights: Rights, change: Change) {
         let va = self.va(page);
-        self.as_cpu(page, |_| self.process.tables.protect(page, va, rights));
+        self.as_cpu(self.by[page], |_| {
+            self.process.tables.protect(self.by[page], va, rights)
+        });
         self.pages[page].writable = rights == Rights::ReadWrite;
         self.pages[page].stage = Stage::Changed(change);
     }
@@ -100,20 +104,20 @@ impl<M: Machine> Kernel<M> {
         let Some(frame) = self.pages[page].frame else {
             return;
         };
-        let (tables, va) = (self.process.tables.clone(), self.va(page));
+        let (tables, va, by) = (self.process.tables.clone(), self.va(page), self.by[page]);
         let mapping = self
             .rig
             .layout()
             .mapping(page as u64, frame, Rights::ReadWrite);
         let flush = self.flush_of(page);
-        self.as_cpu(page, |rig| {
+        self.as_cpu(self.by[page], |rig| {
             let store = |step| match step {
                 UpgradeStep::Invalidate => {
-                    tables.unmap(page, va);
+                    tables.unmap(by, va);
                 }
                 UpgradeStep::Widen => {
                     self.returned(page);
-                    tables.map(page, va, mapping);
+                    tables.map(by, va, mapping);
                 }
             };
             let widened = rig.engine().upgrade(self.process.space, flush, store);
@@ -149,7 +153,7 @@ impl<M: Machine> Kernel<M> {
             return;
         };
         let (space, flush) = (self.process.space, self.flush_of(page));
-        let ticket = self.as_cpu(page, |rig| match change {
+        let ticket = self.as_cpu(self.by[page], |rig| match change {
             Change::Widened => rig.engine().start_upgrade(space, flush),
             _ => rig.engine().start(space, flush),
         });

@@ -33,22 +33,6 @@ pub(super) enum Does<S> {
     Moves,
 }
 
-/// How CPUs flushed that were asked to, or asked themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Something stayed.
-    pub(crate) in_part: u64,
-    /// Nothing did.
-    pub(crate) whole: u64,
-}
-
-impl Seen {
-    pub(super) fn add(&mut self, more: Self) {
-        self.in_part += more.in_part;
-        self.whole += more.whole;
-    }
-}
-
 pub(crate) struct Kernel<M: Machine> {
     pub(super) rig: M,
     pub(super) devices: Option<Box<dyn Devices<M>>>,
@@ -57,6 +41,8 @@ pub(crate) struct Kernel<M: Machine> {
     pub(super) process: Process<M::Arch>,
     pub(super) neighbour: Process<M::Arch>,
     pub(super) pages: [Page; PAGES],
+    /// Which CPU changes which page.
+    pub(super) by: [usize; PAGES],
     pub(super) cpus: [Does<M::Switching>; CPUS],
     pub(super) tickets: [Option<Open<M::Arch>>; PAGES],
     /// Nothing where it is empty, or being flushed.
@@ -70,7 +56,6 @@ pub(crate) struct Kernel<M: Machine> {
     /// What would only be the same again.
     pub(super) done: Vec<Step>,
     pub(super) sink: &'static Sink,
-    pub(super) seen: Seen,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -85,6 +70,7 @@ impl<M: Machine> Kernel<M> {
             process: rig.process(),
             neighbour: rig.process(),
             pages: [page(true), page(false)],
+            by: theme.by,
             cpus: [Does::Runs(Next::Kernel), Does::Runs(Next::Kernel)],
             tickets: [None, None],
             batch: None,
@@ -96,7 +82,6 @@ impl<M: Machine> Kernel<M> {
             device_stalls: false,
             done: Vec::new(),
             sink: lend(Sink::new(rig.model())),
-            seen: Seen::default(),
             devices,
             rig,
         };
@@ -105,7 +90,9 @@ impl<M: Machine> Kernel<M> {
             kernel.map_anew(&kernel.neighbour, page);
         }
         (0..CPUS).for_each(|cpu| kernel.as_cpu(cpu, M::publish));
-        (0..CPUS).for_each(|cpu| kernel.go_over(cpu, Next::Process));
+        for cpu in 0..=usize::from(theme.is_shared) {
+            kernel.go_over(cpu, Next::Process);
+        }
         kernel.crowd();
         kernel.attach();
         (0..CPUS).for_each(|cpu| kernel.touch(cpu));
@@ -123,7 +110,10 @@ impl<M: Machine> Kernel<M> {
             return false;
         }
         let step = possible[choose(possible.len())];
-        say(step);
+        match step.page() {
+            Some(page) => say(format_args!("CPU {}: {step}", self.by[page])),
+            None => say(step),
+        }
         self.take(step);
         self.judge();
         // Costs are no state.
@@ -148,10 +138,9 @@ impl<M: Machine> Kernel<M> {
             Step::Migrate => self.waits() && !self.is_amid_a_switch(),
             Step::Time => self.devices.is_some(),
             Step::Interrupt(cpu) => self.rig.platform().is_interrupted(cpu),
-            Step::Touch(cpu) => matches!(
-                self.cpus[cpu],
-                Does::Runs(Next::Process | Next::Neighbour)
-            ),
+            Step::Touch(cpu) => {
+                matches!(self.cpus[cpu], Does::Runs(Next::Process | Next::Neighbour))
+            }
             Step::DeviceTouch => self.attached.is_some(),
             Step::DeviceStalls => self.attached.is_some() && !self.device_stalls,
             Step::DeviceAnswers => self.device_stalls,
@@ -173,15 +162,15 @@ impl<M: Machine> Kernel<M> {
             Step::Map(at) => self.map(at),
             Step::Narrow(at) => self.protect(at, Rights::ReadOnly, Change::Narrowed),
             Step::Widen(at) => self.widen(at),
-            Step::Flush(at) => self.watching(at, |kernel| kernel.start_flush(at)),
+            Step::Flush(at) => self.start_flush(at),
             Step::Defer(at) => self.defer(at),
             Step::FlushBatch => self.start_batch_flush(),
             Step::Look => self.look(),
             Step::Migrate => self.migrate(),
             Step::Time => self.rig.model().step(),
-            Step::Interrupt(cpu) => self.watching(cpu, |kernel| {
-                kernel.rig.platform().interrupt(cpu);
-            }),
+            Step::Interrupt(cpu) => {
+                self.rig.platform().interrupt(cpu);
+            }
             Step::Touch(cpu) => self.touch(cpu),
             Step::DeviceTouch => self.device_touch(),
             Step::DeviceStalls => self.stall_device(true),

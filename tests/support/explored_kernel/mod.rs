@@ -19,9 +19,8 @@ mod step;
 mod theme;
 
 pub(crate) use driver::explore;
-pub(crate) use kernel::{Kernel, Seen};
 pub(crate) use step::{Next, Step};
-pub(crate) use theme::{CHANGES, DEFERRALS, ENDS, GENERATIONS, MOVES, Theme};
+pub(crate) use theme::{CHANGES, DEFERRALS, ENDS, GENERATIONS, JOINS, MERGERS, MOVES, Theme};
 
 use crate::random_kernel::Devices;
 
@@ -35,7 +34,7 @@ macro_rules! every_run {
         $(#[doc = $doc])*
         mod $machine {
             use super::*;
-            use crate::explored_kernel::{CHANGES, DEFERRALS, ENDS, MOVES, explore};
+            use crate::explored_kernel::{CHANGES, DEFERRALS, ENDS, JOINS, MOVES, explore};
 
             #[test]
             fn promise_03_nothing_stale_in_any_run_of_changes() {
@@ -45,6 +44,11 @@ macro_rules! every_run {
             #[test]
             fn promise_03_nothing_stale_in_any_run_of_moves() {
                 explore(&MOVES, $reach, || $boot);
+            }
+
+            #[test]
+            fn promise_03_nothing_stale_in_any_run_of_joins() {
+                explore(&JOINS, $reach, || $boot);
             }
 
             #[test]

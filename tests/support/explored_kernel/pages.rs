@@ -19,7 +19,9 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// The page is gone, and this frame may be freed.
-    Unmapped { frame: u64 },
+    Unmapped {
+        frame: u64,
+    },
     Narrowed,
     Widened,
 }

@@ -15,7 +15,7 @@ pub(crate) enum Next {
     Lazy,
 }
 
-/// One step. Page 0 is changed by CPU 0, page 1 by CPU 1.
+/// One step. Which CPU changes a page, the theme says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Unmap(usize),
@@ -51,6 +51,21 @@ pub(crate) enum Step {
     Retire,
 }
 
+impl Step {
+    /// The page that it is about, where it is about one.
+    pub(super) fn page(&self) -> Option<usize> {
+        match *self {
+            Self::Unmap(page)
+            | Self::Map(page)
+            | Self::Narrow(page)
+            | Self::Widen(page)
+            | Self::Flush(page)
+            | Self::Defer(page) => Some(page),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -65,25 +80,25 @@ impl fmt::Display for Next {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unmap(page) => write!(f, "CPU {page} unmaps page {page}"),
-            Self::Map(page) => write!(f, "CPU {page} maps page {page}"),
-            Self::Narrow(page) => write!(f, "CPU {page} makes page {page} read-only"),
-            Self::Widen(page) => write!(f, "CPU {page} makes page {page} writable"),
-            Self::Flush(page) => write!(f, "CPU {page} starts the flush of page {page}"),
-            Self::Defer(page) => write!(f, "CPU {page} puts page {page} into the batch"),
+            Self::Unmap(page) => write!(f, "unmaps page {page}"),
+            Self::Map(page) => write!(f, "maps page {page}"),
+            Self::Narrow(page) => write!(f, "makes page {page} read-only"),
+            Self::Widen(page) => write!(f, "makes page {page} writable"),
+            Self::Flush(page) => write!(f, "starts the flush of page {page}"),
+            Self::Defer(page) => write!(f, "puts page {page} into the batch"),
             Self::FlushBatch => f.write_str("the flush of the batch is started"),
             Self::Look => f.write_str("the tickets are looked at"),
             Self::Migrate => f.write_str("the task that waits goes to the other CPU"),
             Self::Time => f.write_str("time passes"),
-            Self::Interrupt(cpu) => write!(f, "CPU {cpu} takes its interrupt"),
-            Self::Touch(cpu) => write!(f, "CPU {cpu} reads both pages"),
-            Self::DeviceTouch => f.write_str("the device reads both pages"),
-            Self::DeviceStalls => f.write_str("the device answers no invalidation from here on"),
-            Self::DeviceAnswers => f.write_str("the device answers again"),
-            Self::To(cpu, next) => write!(f, "CPU {cpu} {next}"),
-            Self::Begin(cpu) => write!(f, "CPU {cpu} begins to switch to the process"),
-            Self::Load(cpu) => write!(f, "CPU {cpu} loads the root"),
-            Self::End(cpu) => write!(f, "CPU {cpu} says that the root is loaded"),
+            Self::Interrupt(cpu) => write!(f, "CPU {cpu}: takes its interrupt"),
+            Self::Touch(cpu) => write!(f, "CPU {cpu}: reads both pages"),
+            Self::DeviceTouch => f.write_str("device: reads both pages"),
+            Self::DeviceStalls => f.write_str("device: answers no invalidation from here on"),
+            Self::DeviceAnswers => f.write_str("device: answers again"),
+            Self::To(cpu, next) => write!(f, "CPU {cpu}: {next}"),
+            Self::Begin(cpu) => write!(f, "CPU {cpu}: begins to switch to the process"),
+            Self::Load(cpu) => write!(f, "CPU {cpu}: loads the root"),
+            Self::End(cpu) => write!(f, "CPU {cpu}: says that the root is loaded"),
             Self::Retire => f.write_str("the process is retired"),
         }
     }

@@ -7,8 +7,12 @@ use super::step::{Next, Step};
 pub(crate) struct Theme {
     pub(crate) name: &'static str,
     pub(crate) steps: &'static [Step],
-    /// What CPU 0 does at the beginning, after it has used both pages. CPU 1 runs the process.
+    /// What CPU 0 does at the beginning, after it has used both pages.
     pub(crate) begins: Next,
+    /// Whether CPU 1 has run the process, and runs it at the beginning.
+    pub(crate) is_shared: bool,
+    /// Which CPU changes which page.
+    pub(crate) by: [usize; 2],
 }
 
 /// Both CPUs change their pages, and are interrupted late and for several changes at once.
@@ -32,6 +36,8 @@ pub(crate) const CHANGES: Theme = Theme {
         Step::DeviceAnswers,
     ],
     begins: Next::Process,
+    is_shared: true,
+    by: [0, 1],
 };
 
 /// A CPU comes, goes and is in the middle of it, while the other flushes and goes elsewhere with its tickets.
@@ -56,6 +62,33 @@ pub(crate) const MOVES: Theme = Theme {
         Step::Look,
     ],
     begins: Next::Process,
+    is_shared: true,
+    by: [0, 1],
+};
+
+/// CPU 0 alone has run the process, and flushes stay there until the other joins it.
+pub(crate) const JOINS: Theme = Theme {
+    name: "joins",
+    steps: &[
+        Step::Unmap(0),
+        Step::Narrow(0),
+        Step::Flush(0),
+        Step::Touch(0),
+        Step::Touch(1),
+        Step::To(1, Next::Process),
+        Step::Begin(1),
+        Step::Load(1),
+        Step::End(1),
+        Step::To(0, Next::Kernel),
+        Step::Migrate,
+        Step::DeviceTouch,
+        Step::Time,
+        Step::Interrupt(1),
+        Step::Look,
+    ],
+    begins: Next::Process,
+    is_shared: false,
+    by: [0, 1],
 };
 
 /// Changes are put into a batch, beside others that are flushed at once.
@@ -80,6 +113,8 @@ pub(crate) const DEFERRALS: Theme = Theme {
         Step::Look,
     ],
     begins: Next::Process,
+    is_shared: true,
+    by: [0, 1],
 };
 
 /// The process ends, with a CPU that has not left it, and its identifier goes on.
@@ -102,6 +137,8 @@ pub(crate) const ENDS: Theme = Theme {
         Step::Look,
     ],
     begins: Next::Kernel,
+    is_shared: true,
+    by: [0, 1],
 };
 
 /// What both CPUs flush of the same process at the same time: each is one generation of it, and who is asked for the very next may flush in
@@ -122,4 +159,13 @@ pub(crate) const GENERATIONS: Theme = Theme {
         Step::Look,
     ],
     begins: Next::Process,
+    is_shared: true,
+    by: [0, 1],
+};
+
+/// What one CPU flushes twice before the other has been interrupted: the requests become one, and so do the interrupts.
+pub(crate) const MERGERS: Theme = Theme {
+    name: "mergers",
+    by: [0, 0],
+    ..GENERATIONS
 };

@@ -177,7 +177,10 @@ impl<O> Op<O> {
             } => write!(f, "context {context} {} page {page}", access(write)),
             Self::DeviceTouch { context } => write!(f, "context {context} reads everything"),
             Self::DeviceFault { context, page } => {
-                write!(f, "context {context} faults on page {page} until it may write")
+                write!(
+                    f,
+                    "context {context} faults on page {page} until it may write"
+                )
             }
             _ => Ok(()),
         }
