@@ -17,18 +17,18 @@ const MOST_RUNS: u64 = 50_000;
 const MOST_RUNS_OF_A_NIGHT: u64 = 20_000_000;
 
 /// All runs of up to so many steps on a machine that is as late as may be, and all of up to so many in which it does one thing otherwise. In
-/// a night both are longer by one, and those in which it does two things otherwise come after them.
+/// a night those are longer by two and these by one, and after them come all in which it does two things otherwise.
 pub(crate) fn explore<M: Machine>(
     theme: &Theme,
     [steps, deviating]: [usize; 2],
     boot: impl Fn() -> Booted<M>,
 ) {
     if let Ok(run) = std::env::var(VARIABLE) {
-        replay(&run, || run_once(theme, steps + 1, &boot));
+        replay(&run, || run_once(theme, steps + 2, &boot));
         return;
     }
     let reach: &[_] = match is_a_night() {
-        true => &[steps + 1, deviating + 1, deviating],
+        true => &[steps + 2, deviating + 1, deviating],
         false => &[steps, deviating],
     };
     for (deviations, &steps) in reach.iter().enumerate() {
