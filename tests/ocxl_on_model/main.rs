@@ -16,8 +16,6 @@ mod linked;
 #[allow(dead_code, reason = "kernels here are others")]
 mod own;
 mod properties;
-#[path = "../support/property.rs"]
-mod property;
 #[path = "../support/random_kernel/mod.rs"]
 mod random_kernel;
 #[path = "../powerpc_on_model/rig.rs"]

@@ -7,8 +7,6 @@ mod explored_kernel;
 mod faulty;
 mod own;
 mod properties;
-#[path = "../support/property.rs"]
-mod property;
 #[path = "../support/random_kernel/mod.rs"]
 mod random_kernel;
 mod rig;

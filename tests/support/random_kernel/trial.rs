@@ -3,6 +3,7 @@
 use super::amount::config;
 use super::loan::on_loan;
 use super::op::Op;
+use core::cell::Cell;
 use core::fmt::Debug;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestError, TestRunner};
@@ -32,12 +33,14 @@ pub(crate) fn random_kernels<S, O>(
         // SAFETY: the machine and its kernel end within.
         unsafe { on_loan(|| run(setting, ops)) }
     };
+    let tried = Cell::new(0_u64);
     let result = runner.run(&(settings, ops), |(setting, ops)| {
         run(setting, &ops);
+        tried.set(tried.get() + 1);
         Ok(())
     });
     match result {
-        Ok(()) => {}
+        Ok(()) => println!("{} cases", tried.get()),
         Err(TestError::Fail(_, (setting, ops))) => {
             tell(&setting, &ops, seed);
             run(setting, &ops);

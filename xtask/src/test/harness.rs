@@ -45,18 +45,17 @@ fn number_before(sums: &str, what: &str) -> u64 {
 /// Tests that print no amount are one case each, and share the line of their module.
 pub(crate) fn amounts(output: &str) -> Vec<String> {
     let told = told(output);
-    let amount_of = |name: &str| told.iter().find(|(test, _)| *test == name);
     let passed = output.lines().filter_map(test_line);
     let passed = passed.filter_map(|(name, end)| (end == "ok").then_some(name));
     let mut modules = BTreeMap::<&str, u64>::new();
     let mut lines = Vec::new();
     for name in passed {
-        match amount_of(name) {
-            Some((_, amount)) => lines.push(format!("::{name}: {amount}")),
-            None => {
-                let module = name.rfind("::").map_or("", |end| &name[..end]);
-                *modules.entry(module).or_default() += 1;
-            }
+        let mine = told.iter().filter(|(test, _)| *test == name);
+        let before = lines.len();
+        lines.extend(mine.map(|(_, amount)| format!("::{name}: {amount}")));
+        if lines.len() == before {
+            let module = name.rfind("::").map_or("", |end| &name[..end]);
+            *modules.entry(module).or_default() += 1;
         }
     }
     let modules = modules.into_iter();
@@ -67,28 +66,31 @@ pub(crate) fn amounts(output: &str) -> Vec<String> {
     lines
 }
 
-/// The amounts that tests have printed, by the test's name.
+/// The lines with an amount at their end that tests have printed, by the test's name, which need not be said twice.
 fn told(output: &str) -> Vec<(&str, &str)> {
     let mut told = Vec::new();
     let mut test = None;
     for line in output.lines() {
         if let Some(header) = line.strip_prefix("---- ") {
             test = header.strip_suffix(" stdout ----");
-        } else if let (Some(test), Some(amount)) = (test, amount(line)) {
-            told.push((test, amount));
+        } else if let Some(test) = test.filter(|_| has_amount(line)) {
+            let rest = line
+                .strip_prefix(test)
+                .and_then(|rest| rest.strip_prefix(": "));
+            told.push((test, rest.unwrap_or(line)));
         }
     }
     told
 }
 
-/// What follows the last colon, where it begins with a number of tries.
-fn amount(line: &str) -> Option<&str> {
+/// Whether what follows the last colon begins with a number of tries.
+fn has_amount(line: &str) -> bool {
     let amount = line.rsplit_once(": ").map_or(line, |(_, amount)| amount);
-    let (number, unit) = amount.split_once(' ')?;
-    let is_unit = ["cases", "executions", "runs"]
-        .iter()
-        .any(|known| unit.starts_with(known));
-    (is_unit && number.parse::<u64>().is_ok()).then_some(amount)
+    let Some((number, unit)) = amount.split_once(' ') else {
+        return false;
+    };
+    let known = ["cases", "executions", "runs"];
+    number.parse::<u64>().is_ok() && known.iter().any(|known| unit.starts_with(known))
 }
 
 #[cfg(test)]
@@ -139,14 +141,16 @@ mod tests {
             ---- a::one stdout ----\n\
             two: cases of doubt\n\
             ---- explored stdout ----\n\
-            loom::explored: 512 runs, 40 states\n\
+            explored: one page, 3 steps: 512 runs, 40 states\n\
+            explored: two pages: 64 runs, 9 states\n\
             ---- wrong stdout ----\n\
             3 cases\n";
         assert_eq!(
             amounts(output),
             [
                 "::a::kernels: 305 cases",
-                "::explored: 512 runs, 40 states",
+                "::explored: one page, 3 steps: 512 runs, 40 states",
+                "::explored: two pages: 64 runs, 9 states",
                 ": 1 cases",
                 "::a: 2 cases",
             ]
