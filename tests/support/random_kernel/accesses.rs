@@ -65,9 +65,12 @@ impl<M: Machine> Kernel<M> {
             }
         };
         let mut done = attempt(stamp);
-        if !done && self.repairs && self.book(half).allows(page, write) {
-            self.repair(cpu, half, page);
-            done = attempt(stamp);
+        // The handler goes on under the kernel's own identifier, where there is one, and may fault there once more.
+        for _ in 0..2 {
+            if !done && self.repairs && self.book(half).allows(page, write) {
+                self.repair(cpu, half, page);
+                done = attempt(stamp);
+            }
         }
         self.check(half, page, write, done);
         self.check_written(half, page, write && done);
