@@ -165,12 +165,16 @@ defects! {
     AsidEscalationUncounted,
     /// The instruction stream is resynchronised before the invalidation is complete.
     IsbBeforeDsb,
+    /// One page is flushed as the whole space.
+    OnePageFlushesSpace,
 
     // x86-64.
     /// INVLPGB names no valid ASID, and guests lose their entries (Linux 634ab76159a8).
     InvlpgbWithoutAsid,
     /// The count of INVLPGB is not one less (the crate `x86_64`).
     InvlpgbCountsOneMore,
+    /// INVLPGB of a range is widened to the whole space, or to everything, and nobody is told (this crate, until its model counted).
+    InvlpgbEscalationUncounted,
     /// INVLPGB is not waited for.
     TlbsyncLeftOut,
     /// INVLPGB keeps upper levels where tables are freed.

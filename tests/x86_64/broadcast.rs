@@ -106,6 +106,20 @@ fn promise_02_flush_of_a_common_identifier_is_a_broadcast_whoever_runs_it() {
     }
 }
 
+/// What is widened says so.
+#[test]
+fn promise_11_broadcasts_of_too_many_pages_are_counted() {
+    let (world, space) = promoted();
+    for (pages, escalations) in [(33, 0), (34, 1)] {
+        let (_, cost) = world.flush(&space, leaves(0x4000_0000, pages));
+        assert_eq!(cost.escalations, escalations, "{pages} pages");
+        let (_, cost) = world.flush_kernel(leaves(KERNEL, pages));
+        assert_eq!(cost.escalations, escalations, "{pages} kernel pages");
+    }
+    let (_, cost) = world.flush(&space, Flush::all());
+    assert_eq!(cost.escalations, 0, "all was asked for");
+}
+
 /// ceil(n / 8) instructions and one TLBSYNC; beyond the ceiling one instruction for the identifier.
 #[test]
 fn promise_11_broadcasts_take_the_largest_count_that_all_cpus_have() {

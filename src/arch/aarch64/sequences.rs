@@ -81,6 +81,9 @@ unsafe impl<I: Instructions, const WORDS: usize> Arch for Aarch64<I, WORDS> {
             depth: Defect::WalkCachesKept.flattens(entries.depth),
             reach,
         };
+        if pages.count() == 1 && Defect::OnePageFlushesSpace.is_put_back() {
+            return self.flush_tlb_space(id, reach, cost);
+        }
         if !self.by_pages(form, id, pages, entries, cost) {
             if !Defect::AsidEscalationUncounted.is_put_back() {
                 count(&mut cost.escalations);

@@ -25,7 +25,7 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
         let depth = Defect::FinalEntriesOnly.flattens(entries.depth);
         let of = |run| Invlpgb::user_pages(pcid, run, depth);
         if !self.broadcast_runs(pages, entries, of, cost) {
-            self.broadcast(Invlpgb::space(pcid), cost);
+            self.broadcast_wider(Invlpgb::space(pcid), cost);
         }
     }
 
@@ -38,8 +38,16 @@ impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     ) {
         let of = |run| Invlpgb::kernel_pages(run, entries.depth);
         if !self.broadcast_runs(pages, entries, of, cost) {
-            self.broadcast(Invlpgb::all(), cost);
+            self.broadcast_wider(Invlpgb::all(), cost);
         }
+    }
+
+    /// What is more than was asked for.
+    fn broadcast_wider(&self, operands: Invlpgb, cost: &mut Cost) {
+        if !Defect::InvlpgbEscalationUncounted.is_put_back() {
+            count(&mut cost.escalations);
+        }
+        self.broadcast(operands, cost);
     }
 
     pub(super) fn broadcast(&self, operands: Invlpgb, cost: &mut Cost) {

@@ -124,6 +124,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "kernel::promise_01_kernel_page_ends_with_an_isb",
     ),
     Mutant::new(
+        "OnePageFlushesSpace",
+        11,
+        Aarch64,
+        "on_model",
+        "properties::promise_03_nothing_stale_is_used_or_held_after_any_flush",
+    ),
+    Mutant::new(
+        "InvlpgbEscalationUncounted",
+        11,
+        X86_64,
+        "x86_64",
+        "broadcast::promise_11_broadcasts_of_too_many_pages_are_counted",
+    ),
+    Mutant::new(
         "InvlpgbWithoutAsid",
         11,
         X86_64,
