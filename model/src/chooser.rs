@@ -103,6 +103,11 @@ impl Chooser {
         }
     }
 
+    /// The same for what would happen so often that no exploration could follow it.
+    pub(crate) fn unasked_at_random(&mut self, odds: u64) -> bool {
+        matches!(self.temper, Temper::Seeded(_)) && self.unasked(odds)
+    }
+
     /// Which of `count` unordered things is done first; `count` is not 0.
     #[track_caller]
     pub(crate) fn pick(&mut self, count: usize) -> usize {

@@ -85,6 +85,8 @@ pub mod platform;
 #[cfg(feature = "std")]
 pub mod recorder;
 #[cfg(feature = "machine")]
+mod requests;
+#[cfg(feature = "machine")]
 pub mod smmuv3;
 #[cfg(feature = "machine")]
 mod tlb;

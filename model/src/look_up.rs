@@ -38,8 +38,15 @@ impl Tlb {
         va: u64,
         ground: &mut Ground,
     ) -> Result<(Entry, Leaf), Missing> {
+        if self.is_handed_over_dirty(context, &ground.memory) {
+            let id = context.tag().id();
+            ground.oracle.report(Violation::ReusedDirty { holder, id });
+        }
         if let Some((entry, leaf)) = self.leaf(context, va) {
             ground.oracle.used(holder, &entry, va, &ground.memory);
+            if !entry.is_of(context.root.table, &ground.memory) {
+                ground.oracle.report(Violation::UsedForeign { holder, va });
+            }
             return Ok((entry, leaf));
         }
         let accessed = self.walk(read, holder, context, va, ground);
@@ -77,7 +84,10 @@ impl Tlb {
                     .report(Violation::WalkedFreed { holder, pa: table });
             }
         }
-        self.fill(context, va, &found, memory);
+        if !self.fill(context, va, &found, memory) {
+            let conflict = Violation::SizesConflict { holder, va };
+            ground.oracle.report(conflict);
+        }
         found.leaf.map(|(_, leaf)| leaf.accessed)
     }
 }

@@ -8,7 +8,7 @@ use crate::lock::Lock;
 use crate::memory::radix::Base;
 use crate::memory::{Format, Memory, Tables};
 use crate::ocxl::{Link, LinkOptions, LinkPort};
-use crate::oracle::{Counts, Oracle, Span, Violation};
+use crate::oracle::{Counts, Oracle, OverFlush, Span, Violation};
 use crate::smmuv3::{Smmu, SmmuOptions, SmmuPort};
 use crate::vtd::{Vtd, VtdOptions, VtdPort};
 use crate::world::World;
@@ -217,6 +217,14 @@ impl Model {
         self.with(|world| world.ground.oracle.returned(span));
     }
 
+    /// Tells the oracle that no flush of `[first, last]` of the table at `root` is open: all that were begun have returned. A violation
+    /// where an invalidation in there has been issued by a CPU and is not complete, or was put into a queue and has not been done, whether anybody
+    /// holds an entry or not.
+    pub fn settled(&self, root: u64, first: u64, last: u64) {
+        let span = Span { root, first, last };
+        self.with(|world| world.settled(span));
+    }
+
     /// The kernel under test relies on `[first, last]` of the table at `root` being flushed: it has found nothing mapped there, or no
     /// more rights than it wants to leave, and skips a flush of its own on the strength of it, or reuses what was mapped. A violation
     /// where an entry in there was taken out, changed or restricted and the flush of that has not [returned](Self::returned).
@@ -233,6 +241,18 @@ impl Model {
             all.extend(world.held());
             all
         })
+    }
+
+    /// Whoever is about to flush `[first, last]` of the table at `root` asks for all of it: until the next
+    /// [`Model::take_over_flush`] nothing that is dropped there is over-flush.
+    pub fn asks_for(&self, root: u64, first: u64, last: u64) {
+        let span = Span { root, first, last };
+        self.with(|world| world.ground.oracle.asks_for(span));
+    }
+
+    /// What invalidations have dropped without being asked for since the last call.
+    pub fn take_over_flush(&self) -> OverFlush {
+        self.with(|world| world.ground.oracle.take_over_flush())
     }
 
     /// What the machine was asked to do since the last call.

@@ -1,219 +1,27 @@
 //! Translation caches, as CPUs and IOMMUs have them: leaf entries with their rights, and walk caches of every level.
 
+mod entry;
 mod power;
+mod scope;
 
+pub(crate) use entry::{Context, Entry, Regime, Says, Tag};
 pub(crate) use power::{PowerScope, Reach, SETS};
+pub(crate) use scope::{Addresses, Pages, Scope, WalkCaches, X86Scope};
 
 use crate::chooser::Chooser;
 use crate::memory::descriptor::Leaf;
 use crate::memory::walk::{Start, Step, Walk};
 use crate::memory::{Memory, Owner};
+use crate::oracle::{Holder, Oracle};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-
-/// The translation regime that tags an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Regime {
-    /// EL1&0.
-    El1,
-    /// EL2&0, that is, EL2 with E2H.
-    El2,
-    /// First-stage translations of a domain of a VT-d unit; the ASID is a PASID.
-    Vtd {
-        /// DID.
-        domain: u16,
-    },
-    /// Host translations of a domain of an AMD IOMMU.
-    AmdHost {
-        /// DomainID.
-        domain: u16,
-    },
-    /// Guest translations of one of its PASIDs.
-    AmdGuest {
-        /// DomainID.
-        domain: u16,
-        /// The PASID.
-        pasid: u32,
-    },
-    /// x86-64 CPUs.
-    X86,
-    /// POWER CPUs and nest MMUs, process-scoped; the ASID is a PID.
-    Power,
-}
-
-/// What entries are tagged with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Context {
-    pub(crate) regime: Regime,
-    /// An ASID, a PCID, a PID, or a PASID.
-    pub(crate) asid: u32,
-    /// An SMMU context with ASET = 1: broadcasts by ASID need not reach it (SMMUv3 3.17).
-    pub(crate) private: bool,
-    /// The table that walks start from.
-    pub(crate) root: Start,
-}
-
-/// What an entry says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
-    /// The next table is there.
-    Table(u64),
-    /// The translation ends here.
-    Leaf(Leaf),
-}
-
-/// One cached descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) context: Context,
-    /// Leaf entries with nG clear serve every ASID.
-    pub(crate) global: bool,
-    pub(crate) va: u64,
-    /// log2 of the bytes covered.
-    pub(crate) shift: u8,
-    pub(crate) says: Says,
-    /// The descriptor that was cached.
-    pub(crate) from: Step,
-    /// Who owned the memory that the entry leads to when it was cached.
-    pub(crate) owner: Option<Owner>,
-}
-
-impl Entry {
-    pub(crate) fn last(&self) -> u64 {
-        self.va | ((1 << self.shift) - 1)
-    }
-
-    pub(crate) fn leads_to(&self) -> u64 {
-        match self.says {
-            Says::Table(table) => table,
-            Says::Leaf(leaf) => leaf.pa,
-        }
-    }
-
-    fn serves(&self, context: &Context, va: u64) -> bool {
-        let tag = self.context.regime == context.regime
-            && (self.global || self.context.asid == context.asid)
-            && self.context.private == context.private;
-        tag && self.va <= va && va <= self.last()
-    }
-}
-
-/// Which entries an invalidation is bound to remove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Every entry of every regime.
-    Everything,
-    /// Every entry of one regime.
-    Regime(Regime),
-    /// Entries of one ASID; global ones stay.
-    Asid(Regime, u32),
-    /// Entries by address.
-    Addresses(Addresses),
-    /// What the instructions of x86-64 remove.
-    X86(X86Scope),
-    /// What the invalidations of POWER remove.
-    Power(PowerScope),
-}
-
-/// What one instruction of x86-64 is bound to remove. Whatever it may remove beside that stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct X86Scope {
-    /// Nothing: of every PCID. Global entries have none.
-    pub(crate) pcid: Option<u32>,
-    /// Nothing: at every address.
-    pub(crate) pages: Option<Pages>,
-    pub(crate) globals: bool,
-    pub(crate) walk_caches: WalkCaches,
-}
-
-/// Addresses that are a stride apart: each removes what translates it, whatever its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pages {
-    pub(crate) first: u64,
-    pub(crate) count: u64,
-    pub(crate) stride: u64,
-}
-
-/// Which walk caches of the PCID go with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WalkCaches {
-    None,
-    /// Those that translate one of the addresses.
-    OfPages,
-    All,
-}
-
-impl Pages {
-    fn hit(&self, entry: &Entry) -> bool {
-        let mut all = (0..self.count).map(|n| self.first.wrapping_add(n * self.stride));
-        all.any(|va| entry.va <= va && va <= entry.last())
-    }
-}
-
-impl X86Scope {
-    fn covers(&self, entry: &Entry) -> bool {
-        let of_pcid = self.pcid.is_none_or(|pcid| pcid == entry.context.asid);
-        let of_pages = self.pages.is_none_or(|pages| pages.hit(entry));
-        let goes = match (entry.says, self.walk_caches) {
-            (Says::Leaf(_), _) if entry.global => self.globals && of_pages,
-            (Says::Leaf(_), _) => of_pcid && of_pages,
-            (Says::Table(_), WalkCaches::None) => false,
-            (Says::Table(_), WalkCaches::OfPages) => of_pcid && of_pages,
-            (Says::Table(_), WalkCaches::All) => of_pcid,
-        };
-        entry.context.regime == Regime::X86 && goes
-    }
-}
-
-/// An invalidation by address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Addresses {
-    pub(crate) regime: Regime,
-    /// Nothing: of every ASID.
-    pub(crate) asid: Option<u32>,
-    pub(crate) first: u64,
-    /// The last byte.
-    pub(crate) last: u64,
-    /// Walk caches stay.
-    pub(crate) leaf_only: bool,
-    /// The level hint. Leaf entries of other levels stay, and so do tables that no leaf of that level hangs under.
-    pub(crate) level: Option<i8>,
-}
-
-impl Addresses {
-    fn covers(&self, entry: &Entry) -> bool {
-        let tag = entry.context.regime == self.regime
-            && (entry.global || self.asid.is_none_or(|asid| asid == entry.context.asid));
-        tag && entry.va <= self.last && self.first <= entry.last() && self.reaches(entry)
-    }
-
-    fn reaches(&self, entry: &Entry) -> bool {
-        let level = entry.from.level;
-        match entry.says {
-            Says::Leaf(_) => self.level.is_none_or(|hint| hint == level),
-            Says::Table(_) => !self.leaf_only && self.level.is_none_or(|hint| level < hint),
-        }
-    }
-}
-
-impl Scope {
-    pub(crate) fn covers(&self, entry: &Entry) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Regime(regime) => entry.context.regime == *regime,
-            Self::Asid(regime, asid) => {
-                entry.context.regime == *regime && entry.context.asid == *asid && !entry.global
-            }
-            Self::Addresses(addresses) => addresses.covers(entry),
-            Self::X86(scope) => scope.covers(entry),
-            Self::Power(scope) => scope.covers(entry),
-        }
-    }
-}
 
 /// The caches of one observer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tlb {
     entries: Vec<Entry>,
+    /// The tree that was last walked under each tag, and who owned its root.
+    trees: BTreeMap<Tag, (u64, Option<Owner>)>,
 }
 
 impl Tlb {
@@ -244,8 +52,15 @@ impl Tlb {
         starts.max_by_key(|(_, start)| start.level)
     }
 
-    /// Caches everything that a walk met and may be cached. What is there already stays.
-    pub(crate) fn fill(&mut self, context: &Context, va: u64, walk: &Walk, memory: &Memory) {
+    /// Caches everything that a walk met and may be cached. What is there already stays. False where the page is there in another size
+    /// now as well.
+    pub(crate) fn fill(
+        &mut self,
+        context: &Context,
+        va: u64,
+        walk: &Walk,
+        memory: &Memory,
+    ) -> bool {
         for &(step, table) in &walk.tables {
             let shift = context.root.format.shift(step.level);
             self.insert(context, va, shift, step, Says::Table(table), memory);
@@ -254,8 +69,22 @@ impl Tlb {
         if let Some((step, leaf)) = walk.leaf
             && leaf.accessed
         {
+            let is_alone = !self.has_another_size(context, va, leaf.shift);
             self.insert(context, va, leaf.shift, step, Says::Leaf(leaf), memory);
+            return is_alone;
         }
+        true
+    }
+
+    /// Whether some part of the page of this size is cached in another size.
+    fn has_another_size(&self, context: &Context, va: u64, shift: u8) -> bool {
+        let first = va & !((1 << shift) - 1);
+        let last = first | ((1 << shift) - 1);
+        let mut entries = self.entries.iter();
+        entries.any(|entry| {
+            let is_leaf = matches!(entry.says, Says::Leaf(_));
+            is_leaf && entry.shift != shift && entry.meets(context, first, last)
+        })
     }
 
     fn insert(
@@ -275,6 +104,7 @@ impl Tlb {
             says,
             from,
             owner: None,
+            space: memory.frames.owner(context.root.table),
         };
         entry.owner = memory.frames.owner(entry.leads_to());
         let same = |old: &Entry| {
@@ -283,6 +113,23 @@ impl Tlb {
         if !self.entries.iter().any(same) {
             self.entries.push(entry);
         }
+    }
+
+    /// A tree is walked under its tag. True where the tag was another tree's, and something of that is still here.
+    pub(crate) fn is_handed_over_dirty(&mut self, context: &Context, memory: &Memory) -> bool {
+        let root = context.root.table;
+        let (tag, tree) = (context.tag(), (root, memory.frames.owner(root)));
+        if self.trees.insert(tag, tree) == Some(tree) {
+            return false;
+        }
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.context.tag() == tag && !entry.is_of(root, memory))
+    }
+
+    /// Under which tags the tree of this root was walked last.
+    pub(crate) fn tags_of(&self, root: u64) -> impl Iterator<Item = Tag> + '_ {
+        let of_root = self.trees.iter().filter(move |(_, tree)| tree.0 == root);
+        of_root.map(|(tag, _)| *tag)
     }
 
     /// Caches what another cache has.
@@ -299,12 +146,23 @@ impl Tlb {
         taken
     }
 
+    /// Removes what the scope covers, as an invalidation that software asked for.
+    pub(crate) fn obey(&mut self, scope: &Scope, holder: Holder, oracle: &mut Oracle) {
+        self.entries.retain(|entry| {
+            let goes = scope.covers(entry);
+            if goes {
+                oracle.dropped(holder, entry);
+            }
+            !goes
+        });
+    }
+
     /// Removes what the scope covers.
     pub(crate) fn invalidate(&mut self, scope: &Scope) {
         self.retain(|entry| !scope.covers(entry));
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
         self.entries.retain(keep);
     }
 

@@ -4,8 +4,9 @@ use crate::amd;
 use crate::cpu::Cpu;
 use crate::ground::Ground;
 use crate::memory::Format;
+use crate::memory::descriptor::Kind;
 use crate::ocxl::Link;
-use crate::oracle::{Holder, Violation};
+use crate::oracle::{Holder, Span, Violation, breaks};
 use crate::smmuv3::Smmu;
 use crate::tlb::{Entry, Scope};
 use crate::vtd::Vtd;
@@ -42,13 +43,23 @@ impl World {
         }
     }
 
+    /// A kernel replaces one entry by another in one store. Tables that no CPU walks are devices' copies, and follow the CPUs' own.
+    pub(crate) fn judge_store(&mut self, format: Format, va: u64, old: Kind, new: Kind) {
+        let resizes = self.cpus.iter().all(|cpu| cpu.features.resizes);
+        let is_walked = self.cpus.iter().any(|cpu| cpu.walks(format));
+        if is_walked && breaks(format, resizes, old, new) {
+            self.ground.oracle.report(Violation::BreakSkipped { va });
+        }
+    }
+
     /// A broadcast as the IOMMUs see it.
     pub(crate) fn snoop(&mut self, scope: &Scope) {
+        let oracle = &mut self.ground.oracle;
         for smmu in &mut self.smmus {
-            smmu.snoop(scope);
+            smmu.snoop(scope, oracle);
         }
         for link in &mut self.links {
-            link.snoop(scope);
+            link.snoop(scope, oracle);
         }
     }
 
@@ -58,6 +69,22 @@ impl World {
             if let Some(violation) = link.watch(format, level, at, raw) {
                 self.ground.oracle.report(violation);
             }
+        }
+    }
+
+    /// Every flush of this range has returned: whoever was asked for one has done it.
+    pub(crate) fn settled(&mut self, range: Span) {
+        let memory = &self.ground.memory;
+        let smmus = self.smmus.iter().map(|smmu| smmu.owes(&range, memory));
+        let amds = self.amds.iter().map(|amd| amd.owes(&range, memory));
+        let vtds = self.vtds.iter().map(|vtd| vtd.owes(&range, memory));
+        let links = self.links.iter().map(|link| link.owes(&range));
+        let owing = smmus.chain(amds).chain(vtds).chain(links);
+        let owing: Vec<_> = owing.chain([self.cpu_owes(&range)]).flatten().collect();
+        for holder in owing {
+            let va = range.first;
+            let lost = Violation::LostRequest { holder, va };
+            self.ground.oracle.report(lost);
         }
     }
 

@@ -145,15 +145,15 @@ fn pages_of_other_sizes_are_in_each_others_way() {
     }
 }
 
-/// Every entry is live at each moment, and the first of them may still be.
+/// Every entry is live at each moment, and the first of them may still be. That some CPUs forbid it is another objection.
 #[test]
 fn an_entry_that_was_replaced_is_pending_as_well() {
     for (model, tables) in machines() {
         map(&model, &tables, VA, Rights::ReadOnly);
         map(&model, &tables, VA, Rights::ReadOnly);
-        assert_eq!(model.violations(), []);
+        assert!(!model.violations().contains(&INSTALLED));
         map(&model, &tables, VA, Rights::ReadOnly);
-        assert_eq!(model.violations(), [INSTALLED]);
+        assert!(model.violations().contains(&INSTALLED));
     }
 }
 

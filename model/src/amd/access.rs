@@ -6,7 +6,7 @@ use super::iommu::Iommu;
 use super::request::{Outcome, Refused, Request};
 use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
-use crate::oracle::Holder;
+use crate::oracle::{Holder, Violation};
 use crate::tlb::Entry;
 use alloc::vec::Vec;
 
@@ -64,7 +64,7 @@ impl Iommu {
         for request in requests {
             let found = self.try_translate(&request, ground);
             if let (true, Ok(Outcome::Translated(entry, _))) = (request.ats, found) {
-                self.hold(request.device, request.pasid, entry);
+                self.hold(request.device, request.pasid, entry, ground);
             }
         }
     }
@@ -91,7 +91,7 @@ impl Iommu {
             };
             match self.translate(&asked, ground)? {
                 Outcome::Bypass => return Ok(Outcome::Bypass),
-                Outcome::Translated(entry, _) => self.hold(device, pasid, entry),
+                Outcome::Translated(entry, _) => self.hold(device, pasid, entry, ground),
             }
         }
         let (entry, leaf) = self.held(device, pasid, va).ok_or(DeviceFault::Aborted)?;
@@ -106,9 +106,12 @@ impl Iommu {
         self.devices.get(&device)?.tlb.leaf(pasid, va)
     }
 
-    fn hold(&mut self, device: u32, pasid: Option<u32>, entry: Entry) {
-        if let Some(device) = self.devices.get_mut(&device) {
-            device.tlb.fill(pasid, entry);
+    fn hold(&mut self, device: u32, pasid: Option<u32>, entry: Entry, ground: &mut Ground) {
+        let held = self.devices.get_mut(&device);
+        if held.is_some_and(|held| !held.tlb.fill(pasid, entry, &ground.memory)) {
+            let (holder, id) = (Holder::Device(device), pasid.unwrap_or(0));
+            let dirty = Violation::ReusedDirty { holder, id };
+            ground.oracle.report(dirty);
         }
     }
 
@@ -128,7 +131,7 @@ impl Iommu {
             ats: true,
         };
         if let Ok(Outcome::Translated(entry, _)) = self.translate(&request, ground) {
-            self.hold(device, pasid, entry);
+            self.hold(device, pasid, entry, ground);
         }
     }
 }

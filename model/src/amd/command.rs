@@ -1,6 +1,8 @@
 //! The commands (AMD 48882, "Commands"; the same fields in VirtualBox's `CMD_*_T`), decoded from raw words with every legality rule.
 
 use super::options::AmdOptions;
+use crate::requests::{DeviceRequest, Pasids, Request};
+use crate::tlb::{Addresses, Regime, Scope};
 
 /// One command, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,47 @@ pub(super) enum Command {
     DeviceTlb(DeviceTlb),
     /// INVALIDATE_IOMMU_ALL.
     All,
+}
+
+impl Command {
+    /// What it is to make somebody forget of translations.
+    pub(super) fn request(&self) -> Option<Request> {
+        match *self {
+            Self::Pages(pages) => Some(Request::Own(pages.scope())),
+            Self::DeviceTlb(inv) => Some(inv.request()),
+            Self::All => Some(Request::Own(Scope::Everything)),
+            _ => None,
+        }
+    }
+}
+
+impl Pages {
+    pub(super) fn scope(&self) -> Scope {
+        let domain = self.domain;
+        Scope::Addresses(Addresses {
+            regime: match self.pasid {
+                Some(pasid) => Regime::AmdGuest { domain, pasid },
+                None => Regime::AmdHost { domain },
+            },
+            asid: None,
+            first: self.block.first,
+            last: self.block.last,
+            leaf_only: !self.directories,
+            level: None,
+            whole: true,
+        })
+    }
+}
+
+impl DeviceTlb {
+    pub(super) fn request(&self) -> Request {
+        Request::Device(DeviceRequest {
+            device: self.device,
+            pasids: Pasids::One(self.pasid),
+            first: self.block.first,
+            last: self.block.last,
+        })
+    }
 }
 
 /// COMPLETION_WAIT.

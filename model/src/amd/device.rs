@@ -2,6 +2,7 @@
 
 use super::command::DeviceTlb;
 use crate::device_tlb::Atc;
+use crate::oracle::{Holder, Oracle};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -74,15 +75,20 @@ impl Device {
 
     /// Heeds an invalidation, or refuses it, and says what it will ask for again. One without a PASID reaches what was cached
     /// without a PASID.
-    pub(super) fn invalidate(&mut self, inv: &DeviceTlb) -> Vec<(Option<u32>, u64)> {
+    pub(super) fn invalidate(
+        &mut self,
+        inv: &DeviceTlb,
+        oracle: &mut Oracle,
+    ) -> Vec<(Option<u32>, u64)> {
         let bits = self.options.pasid_bits;
         if !self.options.ats || inv.pasid.is_some_and(|pasid| pasid >> bits != 0) {
             return Vec::new();
         }
         let reached = |pasid| pasid == inv.pasid;
-        let dropped = self
-            .tlb
-            .invalidate(reached, inv.block.first, inv.block.last);
+        let holder = Holder::Device(inv.device);
+        let dropped =
+            self.tlb
+                .invalidate(reached, [inv.block.first, inv.block.last], holder, oracle);
         if self.options.refills {
             dropped
         } else {

@@ -48,6 +48,9 @@ impl Iommu {
         self.registers.acknowledge();
         self.tlb.evict_one(&mut ground.chooser);
         self.work_on_queue(ground);
+        if !ground.chooser.unasked_at_random(3) {
+            self.registers.show_head();
+        }
     }
 
     /// Everything that is cached, by holder.

@@ -67,7 +67,10 @@ impl AmdPort {
 
     /// Works until nothing is left to fetch or to do, whether a COMPLETION_WAIT asks for it or not.
     pub fn settle(&self) {
-        self.with(|iommu, ground| work_off(iommu, ground, MANY));
+        self.with(|iommu, ground| {
+            work_off(iommu, ground, MANY);
+            iommu.registers.show_head();
+        });
     }
 
     /// Stops working, as hardware does whose clock or power has gone; or goes on.
@@ -110,7 +113,7 @@ impl AmdPort {
     fn write(&self, at: usize, value: u64) {
         self.with(|iommu, ground| match iommu.registers.write(at, value) {
             Written::Plain => {}
-            Written::Disabled => iommu.work.outstanding.clear(),
+            Written::Disabled => iommu.forget_commands(ground),
             Written::Tail { from } => {
                 ground.oracle.counts.doorbells += 1;
                 iommu.check_tail(from, ground);

@@ -5,8 +5,11 @@ use super::event;
 use super::iommu::Iommu;
 use super::work::{Fetched, Spoiled};
 use crate::ground::Ground;
-use crate::oracle::Violation;
-use crate::tlb::{Addresses, Regime, Scope};
+use crate::memory::Memory;
+use crate::oracle::{Holder, Span, Violation};
+use crate::requests::{Request, owing};
+use crate::tlb::Scope;
+use alloc::vec::Vec;
 
 /// Commands that may be under way together: beyond that the oldest are done first.
 const IN_FLIGHT: usize = 16;
@@ -54,11 +57,12 @@ impl Iommu {
 
     fn fetch(&mut self, ground: &mut Ground) {
         let at = self.registers.command_at(self.registers.head);
+        let asked = self.waiting(at, &ground.memory);
         let memory = &mut ground.memory;
         let words = memory.device_read(at).zip(memory.device_read(at + 8));
         let Some((mut w0, mut w1)) = words.filter(|_| !core::mem::take(&mut self.work.abort_next))
         else {
-            self.registers.halt();
+            self.halt(asked);
             self.record(event::command_hardware_error(at), ground);
             return;
         };
@@ -69,7 +73,7 @@ impl Iommu {
             memory.write(at + 8, w1);
         }
         let Ok(command) = command::decode(w0, w1, &self.options) else {
-            self.registers.halt();
+            self.halt(asked);
             self.record(event::illegal_command(at), ground);
             return;
         };
@@ -83,6 +87,52 @@ impl Iommu {
             at,
             sent: None,
         });
+    }
+
+    /// What the command in this slot asks for.
+    fn waiting(&self, at: u64, memory: &Memory) -> Option<Request> {
+        let words = memory.device_read(at).zip(memory.device_read(at + 8));
+        let (w0, w1) = words?;
+        command::decode(w0, w1, &self.options).ok()?.request()
+    }
+
+    /// What every slot between head and tail asks for.
+    fn queued<'a>(&'a self, memory: &'a Memory) -> impl Iterator<Item = Request> + 'a {
+        let bytes = self.registers.command_bytes().max(16);
+        let (head, tail) = (self.registers.head, self.registers.tail);
+        let slots = (tail % bytes + bytes - head % bytes) % bytes / 16;
+        let at = move |slot| self.registers.command_at((head + slot * 16) % bytes);
+        (0..slots).filter_map(move |slot| self.waiting(at(slot), memory))
+    }
+
+    /// The command that is refused is software's to see to.
+    fn halt(&mut self, refused: Option<Request>) {
+        if let Some(request) = refused {
+            self.work.dropped.drop(request);
+        }
+        self.registers.halt();
+    }
+
+    /// The buffer is switched off: what is not complete is forgotten, and what was not fetched is as good as that.
+    pub(super) fn forget_commands(&mut self, ground: &Ground) {
+        let outstanding = core::mem::take(&mut self.work.outstanding);
+        let requests = outstanding
+            .iter()
+            .filter_map(|fetched| fetched.command.request());
+        let queued: Vec<_> = requests.chain(self.queued(&ground.memory)).collect();
+        queued
+            .into_iter()
+            .for_each(|request| self.work.dropped.drop(request));
+    }
+
+    /// Something of this range was asked for and has not been done.
+    pub(crate) fn owes(&self, range: &Span, memory: &Memory) -> Option<Holder> {
+        let outstanding = self.work.outstanding.iter();
+        let outstanding = outstanding.filter_map(|fetched| fetched.command.request());
+        let all = self.queued(memory).chain(outstanding);
+        let all = all.chain(self.work.dropped.iter());
+        let device_tlb = |device| self.devices.get(&device).map(|device| &device.tlb);
+        owing(all, (self.index, &self.tlb), device_tlb, range)
     }
 
     /// Does one of the commands that may be done: any of them may be next.
@@ -105,10 +155,13 @@ impl Iommu {
             Command::Nothing => {}
             Command::Wait(wait) => self.complete(wait, ground),
             Command::DeviceEntry { device } => self.entries.forget(device),
-            Command::Pages(pages) => self.invalidate(&pages),
+            Command::Pages(pages) => self.invalidate(&pages, ground),
             Command::DeviceTlb(inv) => self.tell_device(&inv, ground),
             Command::All => {
-                self.tlb.invalidate(&Scope::Everything);
+                let holder = Holder::Iommu(self.index);
+                self.tlb
+                    .obey(&Scope::Everything, holder, &mut ground.oracle);
+                self.work.dropped.done(&Request::Own(Scope::Everything));
                 self.entries.clear();
                 self.roots.clear();
             }
@@ -128,24 +181,11 @@ impl Iommu {
         }
     }
 
-    fn invalidate(&mut self, pages: &Pages) {
-        let regime = match pages.pasid {
-            Some(pasid) => Regime::AmdGuest {
-                domain: pages.domain,
-                pasid,
-            },
-            None => Regime::AmdHost {
-                domain: pages.domain,
-            },
-        };
-        self.tlb.invalidate(&Scope::Addresses(Addresses {
-            regime,
-            asid: None,
-            first: pages.block.first,
-            last: pages.block.last,
-            leaf_only: !pages.directories,
-            level: None,
-        }));
+    fn invalidate(&mut self, pages: &Pages, ground: &mut Ground) {
+        let scope = pages.scope();
+        let holder = Holder::Iommu(self.index);
+        self.tlb.obey(&scope, holder, &mut ground.oracle);
+        self.work.dropped.done(&Request::Own(scope));
         // The root of a PASID is one more directory, and above all addresses.
         if let Some(pasid) = pages.pasid
             && pages.directories
@@ -166,7 +206,8 @@ impl Iommu {
         let Some(device) = self.devices.get_mut(&inv.device) else {
             return;
         };
-        for (pasid, va) in device.invalidate(inv) {
+        self.work.dropped.done(&inv.request());
+        for (pasid, va) in device.invalidate(inv, &mut ground.oracle) {
             self.request_translation(inv.device, pasid, va, ground);
         }
     }
@@ -188,6 +229,7 @@ impl Iommu {
                 self.tell_device(&inv, ground);
             } else if self.registers.times_out() && waited > self.options.iotlb_timeout {
                 self.work.outstanding.remove(index);
+                self.work.dropped.drop(inv.request());
                 self.record(event::invalidation_timeout(inv.device, at), ground);
             } else {
                 index += 1;

@@ -62,6 +62,8 @@ pub(super) struct Registers {
     exclusion_base: u64,
     exclusion_limit: u64,
     pub(super) head: u64,
+    /// The head as software is shown it.
+    shown_head: u64,
     pub(super) tail: u64,
     event_head: u64,
     pub(super) event_tail: u64,
@@ -109,6 +111,11 @@ impl Registers {
     pub(super) fn halt(&mut self) {
         self.halted = true;
         self.commands_run = false;
+        self.show_head();
+    }
+
+    pub(super) fn show_head(&mut self) {
+        self.shown_head = self.head;
     }
 
     /// EventOverflow rises, and EventLogRun falls.
@@ -156,7 +163,7 @@ impl Registers {
             offset::EXCLUSION_BASE => self.exclusion_base,
             offset::EXCLUSION_LIMIT => self.exclusion_limit,
             offset::FEATURES => self.features,
-            offset::COMMAND_HEAD => self.head,
+            offset::COMMAND_HEAD => self.shown_head,
             offset::COMMAND_TAIL => self.tail,
             offset::EVENT_HEAD => self.event_head,
             offset::EVENT_TAIL => self.event_tail,
@@ -189,6 +196,7 @@ impl Registers {
             // Writing a base resets its head and tail.
             offset::COMMAND_BASE => {
                 (self.command_base, self.head, self.tail) = (value, 0, 0);
+                self.show_head();
             }
             offset::EVENT_BASE => {
                 (self.event_base, self.event_head, self.event_tail) = (value, 0, 0);
@@ -196,7 +204,10 @@ impl Registers {
             offset::CONTROL => return self.write_control(value),
             offset::EXCLUSION_BASE => self.exclusion_base = value,
             offset::EXCLUSION_LIMIT => self.exclusion_limit = value,
-            offset::COMMAND_HEAD => self.head = value & POINTER,
+            offset::COMMAND_HEAD => {
+                self.head = value & POINTER;
+                self.show_head();
+            }
             offset::COMMAND_TAIL => {
                 let from = core::mem::replace(&mut self.tail, value & POINTER);
                 return Written::Tail { from };

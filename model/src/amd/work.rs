@@ -1,6 +1,7 @@
 //! The commands under way.
 
 use super::command::Command;
+use crate::requests::Dropped;
 use alloc::vec::Vec;
 
 /// A command that has been fetched and is not complete.
@@ -25,6 +26,8 @@ pub(super) struct Spoiled {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) outstanding: Vec<Fetched>,
+    /// Refused, given up, or forgotten with the buffer.
+    pub(super) dropped: Dropped,
     /// The next fetch finds no memory.
     pub(super) abort_next: bool,
     /// The next fetch of a command finds bits set in its slot.

@@ -54,7 +54,7 @@ impl World {
         self.ground
             .oracle
             .used(Holder::Cpu(cpu), &entry, va, &self.ground.memory);
-        if self.cpus[cpu].is_foreign(&entry, &context) {
+        if self.cpus[cpu].is_foreign(&entry, &context, &self.ground.memory) {
             let holder = Holder::Cpu(cpu);
             self.ground
                 .oracle
@@ -65,6 +65,9 @@ impl World {
         }
         if write && leaf.rights == Rights::ReadOnly {
             return Err(Fault::Permission);
+        }
+        if write && !leaf.dirty && !self.mark(cpu, &entry, &leaf)? {
+            return self.look_up(cpu, va, write);
         }
         let offset = (1 << entry.shift) - 1;
         Ok(leaf.pa & !offset | va & offset)
@@ -98,7 +101,10 @@ impl World {
                 oracle.report(Violation::WalkedFreed { holder, pa: table });
             }
         }
-        self.cpus[cpu].tlb.fill(context, va, &found, memory);
+        let is_alone = self.cpus[cpu].tlb.fill(context, va, &found, memory);
+        if !is_alone && !self.cpus[cpu].features.resizes {
+            oracle.report(Violation::SizesConflict { holder, va });
+        }
     }
 
     fn why_not(&self, cpu: usize, context: &Context, va: u64) -> Fault {

@@ -1,7 +1,7 @@
 //! TLB maintenance instructions and barriers: what is issued stays in flight until a barrier.
 
-use super::state::{Domain, Issued};
-use crate::oracle::Violation;
+use super::state::{Cpu, Domain, Issued};
+use crate::oracle::{Holder, Span, Violation};
 use crate::tlb::Scope;
 use crate::world::World;
 use alloc::vec::Vec;
@@ -134,13 +134,14 @@ impl World {
     }
 
     fn apply_some(&mut self, issued: &mut Issued) {
-        let (cpus, chooser) = (&mut self.cpus, &mut self.ground.chooser);
+        let (cpus, ground) = (&mut self.cpus, &mut self.ground);
         // The erratum leaves a broadcast unfinished as long as it may.
         let held_back = issued.barriers > 1;
         issued.pending.retain(|&target| {
-            let arrives = chooser.now() && !held_back;
+            let arrives = ground.chooser.now() && !held_back;
             if arrives {
-                cpus[target].tlb.invalidate(&issued.scope);
+                let (tlb, holder) = (&mut cpus[target].tlb, Holder::Cpu(target));
+                tlb.obey(&issued.scope, holder, &mut ground.oracle);
             }
             !arrives
         });
@@ -148,11 +149,26 @@ impl World {
 
     fn apply(&mut self, issued: &Issued) {
         for &target in &issued.pending {
-            self.cpus[target].tlb.invalidate(&issued.scope);
+            let (tlb, oracle) = (&mut self.cpus[target].tlb, &mut self.ground.oracle);
+            tlb.obey(&issued.scope, Holder::Cpu(target), oracle);
         }
         if issued.broadcast {
             self.snoop(&issued.scope);
         }
+    }
+
+    /// A CPU that has issued an invalidation of this range and not completed it. Of an identifier it is told by what is loaded anywhere.
+    pub(crate) fn cpu_owes(&self, range: &Span) -> Option<Holder> {
+        let halves = self.cpus.iter().flat_map(Cpu::contexts);
+        let of_range = halves.filter(|context| context.root.table == range.root);
+        let tags: Vec<_> = of_range.map(|context| context.tag()).collect();
+        let is_about = |scope: &Scope| {
+            let mut tags = tags.iter();
+            tags.any(|tag| scope.touches(tag, range.first, range.last))
+        };
+        let mut cpus = self.cpus.iter();
+        let owing = cpus.position(|cpu| cpu.in_flight().any(|scope| is_about(&scope)));
+        owing.map(Holder::Cpu)
     }
 
     pub(crate) fn drain_stores(&mut self, cpu: usize) {

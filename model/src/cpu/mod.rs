@@ -1,11 +1,13 @@
 //! The CPUs: TLBs tagged by ASID, walk caches, store buffers, and invalidations that are in flight until a barrier.
 
 mod access;
+mod dirty;
 mod instructions;
 mod maintenance;
 pub(crate) mod operand;
 mod port;
 pub mod powerpc;
+mod reuse;
 mod speculation;
 mod state;
 pub mod x86_64;

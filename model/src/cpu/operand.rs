@@ -33,6 +33,7 @@ pub(crate) fn by_address(
         last: va | 0xfff,
         leaf_only,
         level,
+        whole: false,
     }))
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn by_range(
         last: first.saturating_add(pages * 0x1000 - 1),
         leaf_only,
         level: (ttl != 0).then_some(ttl as i8),
+        whole: false,
     }))
 }
 

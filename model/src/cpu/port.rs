@@ -132,8 +132,9 @@ impl CpuPort {
 
 impl World {
     fn run(&mut self, cpu: usize, root: u64, asid: u16) {
-        let cpu = &mut self.cpus[cpu];
-        (cpu.ttbr0, cpu.asid) = (Some(root), asid);
+        let runs = &mut self.cpus[cpu];
+        (runs.ttbr0, runs.asid) = (Some(root), asid);
+        self.judge_identifier(cpu, asid.into(), root);
     }
 
     /// A store that the walkers see when a barrier, or chance, has let it through.

@@ -27,6 +27,20 @@ impl World {
 }
 
 impl World {
+    /// The kernel is about to store to an entry that translates this address: the last moment at which whoever runs the tree may cache what was
+    /// there, accessed or not.
+    pub(crate) fn foresee(&mut self, root: u64, va: u64) {
+        for cpu in 0..self.cpus.len() {
+            let context = self.cpus[cpu].context(va);
+            let context = context.filter(|context| context.root.table == root);
+            if let Some(context) = context
+                && self.ground.chooser.unasked_at_random(12)
+            {
+                self.walk_and_fill(cpu, &context, va);
+            }
+        }
+    }
+
     /// The base of a half: on x86-64 the kernel's has entries under PCIDs too, and on POWER under PID 0.
     fn half(&mut self, cpu: usize) -> u64 {
         let upper = match &self.cpus[cpu] {

@@ -2,10 +2,9 @@
 
 use super::{powerpc, x86_64};
 use crate::chooser::Chooser;
-use crate::memory::Format;
-use crate::memory::StoreBuffer;
 use crate::memory::descriptor::Leaf;
 use crate::memory::walk::Start;
+use crate::memory::{Format, Memory, StoreBuffer};
 use crate::tlb::{Context, Entry, Regime, Scope, Tlb};
 use alloc::vec::Vec;
 
@@ -18,6 +17,8 @@ pub struct CpuFeatures {
     pub ttl: bool,
     /// The erratum under which completing a broadcast takes a second TLBI and a second `dsb ish`.
     pub repeat_tlbi: bool,
+    /// FEAT_BBM, level 2: sizes may change while the entry is live, and entries of two sizes are held at once without harm.
+    pub resizes: bool,
 }
 
 impl Default for CpuFeatures {
@@ -26,6 +27,7 @@ impl Default for CpuFeatures {
             range: true,
             ttl: true,
             repeat_tlbi: false,
+            resizes: false,
         }
     }
 }
@@ -109,6 +111,23 @@ impl Cpu {
             .chain(beside)
     }
 
+    /// Whether something is cached under an ASID or a PCID that is neither of this tree nor of the kernel's, which is the same under all.
+    pub(super) fn holds_of_another(&self, id: u32, root: u64, memory: &Memory) -> bool {
+        let mut entries = self.tlb.iter();
+        entries.any(|entry| {
+            let is_kernels = Some(entry.context.root.table) == self.ttbr1;
+            entry.context.asid == id && !is_kernels && !entry.is_of(root, memory)
+        })
+    }
+
+    /// Whether something is cached under a PID that is not of the tree that begins there.
+    pub(super) fn holds_of_pid(&self, pid: u32, root: u64, memory: &Memory) -> bool {
+        let beside = self.power.iter().flat_map(powerpc::State::entries);
+        let mut entries = self.tlb.iter().chain(beside);
+        let reads_old = self.power.iter().any(|power| power.reads_old(pid, root));
+        reads_old || entries.any(|entry| entry.context.asid == pid && !entry.is_of(root, memory))
+    }
+
     /// What the CPU has cached for an address: a POWER CPU asks its ERAT first.
     pub(super) fn cached(&self, context: &Context, va: u64) -> Option<(Entry, Leaf)> {
         let erat = self.power.as_ref().map(powerpc::State::erat);
@@ -117,10 +136,10 @@ impl Cpu {
     }
 
     /// An access through this entry, which is another space's than the one that runs.
-    pub(super) fn is_foreign(&self, entry: &Entry, context: &Context) -> bool {
+    pub(super) fn is_foreign(&self, entry: &Entry, context: &Context, memory: &Memory) -> bool {
         match &self.power {
-            Some(power) => power.is_foreign(entry),
-            None => !entry.global && entry.context.root != context.root,
+            Some(power) => power.is_foreign(entry, memory),
+            None => !entry.is_of(context.root.table, memory),
         }
     }
 
@@ -169,14 +188,38 @@ impl Cpu {
     }
 
     pub(super) fn has_in_flight(&self) -> bool {
-        let power = self.power.as_ref();
-        let relied_on = self.issued.iter().any(|issued| !issued.repeats);
-        relied_on || power.is_some_and(powerpc::State::has_in_flight)
+        self.in_flight().next().is_some()
+    }
+
+    /// What was issued and is not complete.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = Scope> + '_ {
+        let relied_on = self.issued.iter().filter(|issued| !issued.repeats);
+        let power = self.power.iter().flat_map(powerpc::State::in_flight);
+        relied_on.map(|issued| issued.scope).chain(power)
+    }
+
+    /// The tables that translate the lower half and the upper one.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = Context> {
+        let upper = if self.power.is_some() {
+            0b11 << 62
+        } else {
+            0xffff << 48
+        };
+        [self.context(0), self.context(upper)].into_iter().flatten()
     }
 
     /// Whether an entry can be used as things are.
     fn can_use(&self, entry: &Entry) -> bool {
         self.x86.as_ref().is_none_or(|x86| x86.can_use(entry))
+    }
+
+    /// Whether its walker reads tables of this format.
+    pub(crate) fn walks(&self, format: Format) -> bool {
+        match (&self.x86, &self.power) {
+            (Some(_), _) => format == Format::X86,
+            (None, Some(_)) => matches!(format, Format::Radix(_)),
+            (None, None) => format == Format::Vmsa,
+        }
     }
 
     /// The tables that translate this address now. Bit 55 chooses the half (Arm ARM D8.2.4).

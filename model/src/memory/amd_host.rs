@@ -47,6 +47,8 @@ fn leaf(raw: u64, shift: u8) -> Kind {
         },
         user: true,
         accessed: true,
+        // Tables that a kernel keeps for a device alone have no use for it.
+        dirty: true,
         global: false,
         shift,
     })

@@ -68,6 +68,8 @@ pub(crate) struct Leaf {
     pub(crate) rights: Rights,
     pub(crate) user: bool,
     pub(crate) accessed: bool,
+    /// Writes are not marked any more, because one has been.
+    pub(crate) dirty: bool,
     pub(crate) global: bool,
     /// log2 of the bytes that one TLB entry may cover: the contiguous bit widens it.
     pub(crate) shift: u8,
@@ -104,6 +106,8 @@ fn leaf(level: i8, raw: u64) -> Leaf {
         },
         user: raw & USER != 0,
         accessed: raw & ACCESSED != 0,
+        // A clean page is one without the right to write: hardware that sets the right itself (FEAT_HAFDBS) is not modelled.
+        dirty: true,
         global: raw & NOT_GLOBAL == 0,
         shift: shift + widened,
     }

@@ -94,6 +94,7 @@ fn leaf(raw: u64, shift: u8) -> Kind {
         },
         user: raw & PRIVILEGED == 0,
         accessed: raw & REFERENCED != 0,
+        dirty: raw & CHANGED != 0,
         global: false,
         shift,
     })

@@ -161,8 +161,10 @@ impl Tables {
             last: va | within,
         };
         self.model.with(|world| {
+            world.foresee(self.root, va);
             let old = world.ground.memory.frames.latest(at);
             let [old, new] = [old, raw].map(|raw| self.format.decode(level, raw));
+            world.judge_store(self.format, span.first, old, new);
             world.ground.oracle.changed(span, Effect::of(old, new));
             world.watch_tables(self.format, level, at, raw);
             world.store(cpu, at, raw);

@@ -57,6 +57,7 @@ fn leaf(level: i8, raw: u64) -> Leaf {
         user: raw & USER != 0,
         // A walk sets A before it caches the entry.
         accessed: true,
+        dirty: raw & DIRTY != 0,
         global: raw & GLOBAL != 0,
         shift,
     }

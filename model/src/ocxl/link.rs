@@ -7,9 +7,9 @@ use super::nest_mmu::NestMmu;
 use super::options::LinkOptions;
 use super::registers::{self, Registers};
 use crate::ground::Ground;
-use crate::memory::Format;
-use crate::oracle::{Holder, Violation};
-use crate::tlb::{Entry, Scope};
+use crate::memory::{Format, Memory};
+use crate::oracle::{Holder, Oracle, Span, Violation};
+use crate::tlb::{Entry, PowerScope, Scope};
 use alloc::collections::BTreeMap;
 
 /// One link.
@@ -57,7 +57,7 @@ impl Link {
         }
         (registers.pending, registers.waited) = (false, false);
         match launch::decode(registers.launch, registers.ava) {
-            Ok(scope) => self.nest_mmu.heed(&scope, &self.options),
+            Ok(scope) => self.heed(&scope, &mut ground.oracle),
             Err(_) => ground.oracle.report(Violation::IllegalLaunch {
                 iommu: self.index,
                 word: registers.launch,
@@ -101,12 +101,17 @@ impl Link {
     }
 
     /// A `tlbie` was heard on the bus.
-    pub(crate) fn snoop(&mut self, scope: &Scope) {
+    pub(crate) fn snoop(&mut self, scope: &Scope, oracle: &mut Oracle) {
         if let Scope::Power(scope) = scope
             && self.options.snoops
         {
-            self.nest_mmu.heed(scope, &self.options);
+            self.heed(scope, oracle);
         }
+    }
+
+    fn heed(&mut self, scope: &PowerScope, oracle: &mut Oracle) {
+        let holder = Holder::Iommu(self.index);
+        self.nest_mmu.heed(scope, &self.options, holder, oracle);
     }
 
     /// A kernel stored a descriptor at `at`: a right that is added while the entry is held is never seen, and the device faults for ever.
@@ -118,6 +123,20 @@ impl Link {
                 iommu: self.index,
                 va,
             })
+    }
+
+    /// An invalidation of this range was launched and has not ended.
+    pub(crate) fn owes(&self, range: &Span) -> Option<Holder> {
+        let under_way = self.registers.pending;
+        let scope = launch::decode(self.registers.launch, self.registers.ava).ok()?;
+        let is_about = self.nest_mmu.tlb.is_about(&Scope::Power(scope), range);
+        (under_way && is_about).then_some(Holder::Iommu(self.index))
+    }
+
+    /// Itself, where something is cached under a PID that is not of the tree that begins there.
+    pub(crate) fn holds_of_pid(&self, pid: u32, root: u64, memory: &Memory) -> Option<Holder> {
+        let holds = self.nest_mmu.holds_of_pid(pid, root, memory);
+        holds.then_some(Holder::Iommu(self.index))
     }
 
     /// Everything that is cached.

@@ -2,8 +2,9 @@
 
 use super::options::LinkOptions;
 use crate::ground::Ground;
+use crate::memory::Memory;
 use crate::memory::descriptor::{Kind, Leaf, Rights};
-use crate::oracle::{Holder, Violation};
+use crate::oracle::{Holder, Oracle, Violation};
 use crate::tlb::{Addresses, Context, Entry, PowerScope, Reach, Regime, Says, Scope, Tlb};
 use alloc::collections::BTreeMap;
 
@@ -17,10 +18,16 @@ pub(super) struct NestMmu {
 
 impl NestMmu {
     /// An invalidation, heard or commanded.
-    pub(super) fn heed(&mut self, scope: &PowerScope, options: &LinkOptions) {
+    pub(super) fn heed(
+        &mut self,
+        scope: &PowerScope,
+        options: &LinkOptions,
+        holder: Holder,
+        oracle: &mut Oracle,
+    ) {
         let is_whole = scope.reach == Reach::Everywhere && !scope.walk_caches;
         if !(is_whole && options.walk_caches_keep_pages) {
-            self.tlb.invalidate(&Scope::Power(*scope));
+            self.tlb.obey(&Scope::Power(*scope), holder, oracle);
         }
         if scope.process_table {
             self.roots.retain(|pid, _| !scope.is_about(*pid));
@@ -59,6 +66,13 @@ impl NestMmu {
         Some(Context::of_process(pid, table, options.pages_64k))
     }
 
+    /// Whether something is cached under a PID that is not of the tree that begins there.
+    pub(super) fn holds_of_pid(&self, pid: u32, root: u64, memory: &Memory) -> bool {
+        let reads_old = self.roots.get(&pid).is_some_and(|read| *read != root);
+        let mut entries = self.tlb.iter();
+        reads_old || entries.any(|entry| entry.context.asid == pid && !entry.is_of(root, memory))
+    }
+
     /// The address of the entry that is held and was read from here, if what is stored now gives it a right that it lacks.
     pub(super) fn widened(&self, at: u64, stored: Kind) -> Option<u64> {
         let Kind::Leaf(today) = stored else {
@@ -83,5 +97,6 @@ fn leaf_at(pid: u32, va: u64) -> Scope {
         last: va,
         leaf_only: true,
         level: None,
+        whole: false,
     })
 }

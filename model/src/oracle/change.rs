@@ -1,6 +1,6 @@
 //! Changes of tables whose invalidation has not returned yet.
 
-use super::truth::same_but_rights;
+use super::truth::{marks_no_more, same_but_rights};
 use crate::memory::descriptor::Kind;
 use crate::tlb::Entry;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 pub(crate) enum Loses {
     /// Nothing: rights were widened.
     Nothing,
-    /// Rights: the entry leads where it led.
+    /// Rights, or the duty to mark the page at the next write: the entry leads where it led.
     Rights,
     /// All of it: the entry is gone, or leads elsewhere.
     Everything,
@@ -31,7 +31,7 @@ impl Effect {
             // What is not valid is not cached.
             (Kind::Invalid, _) => None,
             (Kind::Leaf(old), Kind::Leaf(new)) if same_but_rights(&new, &old, old.pa) => {
-                let widens = old.rights <= new.rights;
+                let widens = old.rights <= new.rights && !marks_no_more(&old, &new);
                 Some(if widens {
                     Loses::Nothing
                 } else {
@@ -59,7 +59,16 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    fn meets(&self, other: &Self) -> bool {
+    /// What an entry translates.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            root: entry.context.root.table,
+            first: entry.va,
+            last: entry.last(),
+        }
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
         self.root == other.root && self.first <= other.last && other.first <= self.last
     }
 
@@ -89,11 +98,7 @@ impl Pending {
     }
 
     pub(super) fn excuses(&self, entry: &Entry) -> bool {
-        let span = Span {
-            root: entry.context.root.table,
-            first: entry.va,
-            last: entry.last(),
-        };
+        let span = Span::of(entry);
         self.0.iter().any(|change| span.meets(&change.span))
     }
 

@@ -1,7 +1,7 @@
 //! Whether a cached entry still says what the page table says.
 
 use crate::memory::Memory;
-use crate::memory::descriptor::Leaf;
+use crate::memory::descriptor::{Leaf, Rights};
 use crate::memory::walk::{Walk, walk};
 use crate::tlb::{Entry, Says};
 
@@ -67,7 +67,19 @@ pub(super) fn same_but_rights(today: &Leaf, cached: &Leaf, pa: u64) -> bool {
         && today.global == cached.global
 }
 
+/// A write through the old entry leaves the new one clean (Intel SDM Vol 3A 4.8 and 4.10.4.2; Power ISA 3.1B Book III 6.7.12, C): the page
+/// is dropped as if it had not been written to. An entry that was cached clean is marked at the first write, whatever the table says by then.
+///
+/// The accessed flag is another matter: who does not set it again makes a page in use look idle, and nothing else.
+pub(super) fn marks_no_more(cached: &Leaf, today: &Leaf) -> bool {
+    let writes = cached.rights.min(today.rights) == Rights::ReadWrite;
+    writes && cached.dirty && !today.dirty
+}
+
 fn compare_rights(cached: &Leaf, today: &Leaf) -> Status {
+    if marks_no_more(cached, today) {
+        return Status::Stale;
+    }
     match cached.rights.cmp(&today.rights) {
         core::cmp::Ordering::Equal => Status::Current,
         core::cmp::Ordering::Less => Status::Weaker,

@@ -1,6 +1,7 @@
 //! A kernel underneath: the library's [`Platform`] over the model, with a virtual clock and interrupts on script.
 
 mod barriers;
+mod bound;
 pub(crate) mod current;
 mod guards;
 mod ipi;
@@ -15,6 +16,7 @@ use crate::lock::Lock;
 use crate::model::Model;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use bound::Bound;
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +42,7 @@ struct Shared {
     /// The space whose root each CPU has loaded.
     loaded: Lock<BTreeMap<usize, SpaceId>>,
     handler: Lock<Option<Handler>>,
+    bound: Lock<Option<Bound>>,
 }
 
 /// The platform of a [`Model`]. Clones are the same platform.
@@ -82,6 +85,7 @@ impl<A> ModelPlatform<A> {
                 interrupts: Lock::new(Interrupts::default()),
                 loaded: Lock::new(BTreeMap::new()),
                 handler: Lock::new(None),
+                bound: Lock::new(None),
             }),
             arch: PhantomData,
         }
@@ -132,6 +136,22 @@ impl<A> ModelPlatform<A> {
         self.shared
             .nanoseconds
             .fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Runs `call`, which may take so many turns of waiting loops, whoever waits in it: a violation where it takes more. A deadline of so many
+    /// nanoseconds is as many turns as [`Self::set_turn`] makes of them, and a few. One call at a time has a bound.
+    ///
+    /// # Panics
+    /// Where it takes twice as many, because then it never ends.
+    pub fn bounded<R>(&self, turns: u64, call: impl FnOnce() -> R) -> R {
+        self.shared
+            .bound
+            .with(|bound| *bound = Some(Bound::new(turns)));
+        let result = call();
+        if let Some(bound) = self.shared.bound.with(Option::take) {
+            bound.judge(&self.shared.model);
+        }
+        result
     }
 
     /// What interrupted CPUs run.
@@ -224,6 +244,9 @@ unsafe impl<A: Arch> Platform for ModelPlatform<A> {
     }
 
     fn relax(&self) {
+        self.shared
+            .bound
+            .with(|bound| bound.iter_mut().for_each(Bound::tick));
         self.advance(self.shared.turn.load(Ordering::Relaxed));
         self.shared.model.step();
         self.shared.interrupts.with(Interrupts::tick);

@@ -54,6 +54,7 @@ fn addresses(pages: &PageRange, entries: Entries, asid: Option<u32>) -> Scope {
         last: pages.last_byte().raw(),
         leaf_only: entries.depth == Depth::Leaf,
         level: None,
+        whole: false,
     })
 }
 

@@ -6,7 +6,7 @@ use super::request::{Outcome, Refused, Request};
 use super::smmu::Smmu;
 use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
-use crate::oracle::Holder;
+use crate::oracle::{Holder, Violation};
 use crate::tlb::Entry;
 
 impl From<Refused> for DeviceFault {
@@ -98,8 +98,11 @@ impl Smmu {
         };
         if let Ok(Outcome::Translated(entry, _)) = self.translate(&request, ground)
             && let Some(device) = self.devices.get_mut(&sid)
+            && !device.atc.fill(ssid, entry, &ground.memory)
         {
-            device.atc.fill(ssid, entry);
+            let (holder, id) = (Holder::Device(sid), ssid.unwrap_or(0));
+            let dirty = Violation::ReusedDirty { holder, id };
+            ground.oracle.report(dirty);
         }
     }
 }

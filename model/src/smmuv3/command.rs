@@ -1,6 +1,7 @@
 //! The commands (chapter 4), decoded from raw words with every legality rule.
 
 use super::options::SmmuOptions;
+use crate::requests::{DeviceRequest, Pasids, Request};
 use crate::tlb::{Addresses, Regime, Scope};
 
 /// One command, understood.
@@ -33,6 +34,31 @@ pub(super) struct AtcInv {
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) size: u32,
+}
+
+impl Command {
+    /// What it is to make somebody forget of translations.
+    pub(super) fn request(&self) -> Option<Request> {
+        match *self {
+            Self::Tlbi(scope) => Some(Request::Own(scope)),
+            Self::Atc(inv) => Some(inv.request()),
+            _ => None,
+        }
+    }
+}
+
+impl AtcInv {
+    pub(super) fn request(&self) -> Request {
+        Request::Device(DeviceRequest {
+            device: self.sid,
+            pasids: match self.ssid {
+                None => Pasids::All,
+                ssid => Pasids::One(ssid),
+            },
+            first: self.first,
+            last: self.last,
+        })
+    }
 }
 
 /// The command is illegal: CERROR_ILL.
@@ -216,6 +242,7 @@ fn by_address(
         last: first.saturating_add(bytes - 1),
         leaf_only: w1 & LEAF != 0,
         level: (ttl != 0).then_some(ttl as i8),
+        whole: false,
     })))
 }
 

@@ -2,6 +2,7 @@
 
 use super::command::AtcInv;
 use crate::device_tlb::Atc;
+use crate::oracle::{Holder, Oracle};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -48,7 +49,11 @@ impl Device {
     }
 
     /// Heeds an invalidation, or answers UR, and says what it will ask for again.
-    pub(super) fn invalidate(&mut self, inv: &AtcInv) -> Vec<(Option<u32>, u64)> {
+    pub(super) fn invalidate(
+        &mut self,
+        inv: &AtcInv,
+        oracle: &mut Oracle,
+    ) -> Vec<(Option<u32>, u64)> {
         let beyond = inv
             .ssid
             .is_some_and(|ssid| ssid >> self.options.pasid_bits != 0);
@@ -56,7 +61,10 @@ impl Device {
             return Vec::new();
         }
         let reached = |ssid| inv.ssid.is_none() || ssid == inv.ssid;
-        let dropped = self.atc.invalidate(reached, inv.first, inv.last);
+        let holder = Holder::Device(inv.sid);
+        let dropped = self
+            .atc
+            .invalidate(reached, [inv.first, inv.last], holder, oracle);
         if self.options.refills {
             dropped
         } else {

@@ -4,7 +4,9 @@ use super::command::{self, AtcInv, Command};
 use super::registers::{CommandError, MSI_CMDQ_ABT};
 use super::smmu::Smmu;
 use crate::ground::Ground;
-use crate::oracle::Violation;
+use crate::memory::Memory;
+use crate::oracle::{Holder, Span, Violation};
+use crate::requests::{Request, owing};
 
 impl Smmu {
     /// Consumes at most one command, or does one that was consumed before.
@@ -22,11 +24,11 @@ impl Smmu {
             return;
         }
         let Some((w0, w1)) = self.fetch(ground) else {
-            self.registers.stop(CommandError::Abort);
+            self.stop(CommandError::Abort, ground);
             return;
         };
         match command::decode(w0, w1, &self.options, self.registers.e2h()) {
-            Err(command::Illegal) => self.registers.stop(CommandError::Illegal),
+            Err(command::Illegal) => self.stop(CommandError::Illegal, ground),
             Ok(Command::Sync { message }) => self.sync(message, ground),
             Ok(command) => {
                 ground.oracle.counts.commands += 1;
@@ -61,10 +63,45 @@ impl Smmu {
         if core::mem::take(&mut self.work.abort_next) {
             return None;
         }
-        let index = self.registers.cons & ((1 << self.registers.cmdq_log2()) - 1);
+        self.words(0, &ground.memory)
+    }
+
+    /// The entry so many places behind CONS.
+    fn words(&self, behind: u32, memory: &Memory) -> Option<(u64, u64)> {
+        let index = (self.registers.cons + behind) & ((1 << self.registers.cmdq_log2()) - 1);
         let at = self.registers.cmdq_address() + u64::from(index) * 16;
-        let memory = &ground.memory;
         Some((memory.device_read(at)?, memory.device_read(at + 8)?))
+    }
+
+    /// What the entry asks for, whether it was refused or not.
+    fn waiting(&self, behind: u32, memory: &Memory) -> Option<Request> {
+        let (w0, w1) = self.words(behind, memory)?;
+        let command = command::decode(w0, w1, &self.options, self.registers.e2h()).ok()?;
+        command.request()
+    }
+
+    /// The command that is refused is software's to see to.
+    fn stop(&mut self, error: CommandError, ground: &Ground) {
+        if let Some(request) = self.waiting(0, &ground.memory) {
+            self.work.dropped.drop(request);
+        }
+        self.registers.stop(error);
+    }
+
+    /// Something of this range was asked for and has not been done.
+    pub(crate) fn owes(&self, range: &Span, memory: &Memory) -> Option<Holder> {
+        let queued = if self.registers.commands_enabled() {
+            self.fill()
+        } else {
+            0
+        };
+        let queued = (0..queued).filter_map(|behind| self.waiting(behind, memory));
+        let outstanding = self.work.outstanding.iter().filter_map(Command::request);
+        let unanswered = self.work.unanswered.iter().map(AtcInv::request);
+        let all = queued.chain(outstanding).chain(unanswered);
+        let all = all.chain(self.work.dropped.iter());
+        let device_tlb = |device| self.devices.get(&device).map(|device| &device.atc);
+        owing(all, (self.index, &self.tlb), device_tlb, range)
     }
 
     fn consume(&mut self) {
@@ -111,7 +148,9 @@ impl Smmu {
             self.registers.stop(CommandError::AtcInvSync);
             return false;
         }
-        self.work.unanswered.clear();
+        for inv in self.work.unanswered.drain(..) {
+            self.work.dropped.drop(inv.request());
+        }
         true
     }
 
@@ -122,7 +161,11 @@ impl Smmu {
         }
         let index = ground.chooser.pick(self.work.outstanding.len());
         match self.work.outstanding.remove(index) {
-            Command::Tlbi(scope) => self.tlb.invalidate(&scope),
+            Command::Tlbi(scope) => {
+                let holder = Holder::Iommu(self.index);
+                self.tlb.obey(&scope, holder, &mut ground.oracle);
+                self.work.dropped.done(&Request::Own(scope));
+            }
             Command::Atc(inv) => self.tell_device(inv, ground),
             Command::Nothing | Command::Sync { .. } => {}
             configuration => self.caches.invalidate(&configuration),
@@ -138,7 +181,8 @@ impl Smmu {
             self.work.unanswered.push(inv);
             return;
         }
-        let dropped = device.invalidate(&inv);
+        let dropped = device.invalidate(&inv, &mut ground.oracle);
+        self.work.dropped.done(&inv.request());
         for (ssid, va) in dropped {
             self.request_translation(inv.sid, ssid, va, ground);
         }

@@ -6,7 +6,7 @@ use super::options::SmmuOptions;
 use super::registers::Registers;
 use super::work::Work;
 use crate::ground::Ground;
-use crate::oracle::Holder;
+use crate::oracle::{Holder, Oracle};
 use crate::tlb::{Entry, Scope, Tlb};
 use alloc::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ impl Smmu {
 
     /// A broadcast of a CPU. With CR2.PTM set or without BTM it passes by; entries of contexts with ASET = 1 need
     /// not heed broadcasts by ASID, and the adversary does not (3.17).
-    pub(crate) fn snoop(&mut self, scope: &Scope) {
+    pub(crate) fn snoop(&mut self, scope: &Scope, oracle: &mut Oracle) {
         if !self.options.btm || self.registers.ignores_broadcasts() {
             return;
         }
@@ -53,8 +53,14 @@ impl Smmu {
             Scope::Addresses(addresses) => addresses.asid.is_some(),
             Scope::Everything | Scope::Regime(_) | Scope::X86(_) | Scope::Power(_) => false,
         };
-        self.tlb
-            .retain(|entry| !scope.covers(entry) || (by_asid && entry.context.private));
+        let holder = Holder::Iommu(self.index);
+        self.tlb.retain(|entry| {
+            let stays = !scope.covers(entry) || (by_asid && entry.context.private);
+            if !stays {
+                oracle.dropped(holder, entry);
+            }
+            stays
+        });
     }
 
     /// Everything that is cached, by holder.

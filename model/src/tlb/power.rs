@@ -1,6 +1,6 @@
 //! What the invalidations of POWER are bound to remove, whoever asks: a CPU, a hypervisor, or a link's registers.
 
-use super::{Context, Entry, Regime, Says};
+use super::{Context, Entry, Regime, Says, Tag};
 use crate::memory::Format;
 use crate::memory::radix::Base;
 use crate::memory::walk::Start;
@@ -61,6 +61,18 @@ impl PowerScope {
             && self.is_about(entry.context.asid)
             && is_its_kind
             && self.reach.hits(entry)
+    }
+
+    pub(super) fn touches(&self, tag: &Tag, first: u64, last: u64) -> bool {
+        let is_there = match self.reach {
+            Reach::Everywhere | Reach::Set(_) => true,
+            Reach::Pages {
+                first: from,
+                last: to,
+                ..
+            } => from <= last && first <= to,
+        };
+        tag.regime == Regime::Power && self.is_about(tag.asid) && is_there
     }
 
     pub(crate) fn is_about(&self, pid: u32) -> bool {

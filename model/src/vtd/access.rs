@@ -6,7 +6,7 @@ use super::request::{Outcome, Refused, Request};
 use super::unit::Vtd;
 use crate::ground::Ground;
 use crate::memory::descriptor::{Leaf, Rights};
-use crate::oracle::Holder;
+use crate::oracle::{Holder, Violation};
 use crate::tlb::Entry;
 
 impl From<Refused> for DeviceFault {
@@ -99,8 +99,11 @@ impl Vtd {
         let outcome = self.translate(&request, ground)?;
         if let Outcome::Translated(entry, _) = outcome
             && let Some(device) = self.devices.get_mut(&sid)
+            && !device.atc.fill(pasid, entry, &ground.memory)
         {
-            device.atc.fill(pasid, entry);
+            let (holder, id) = (Holder::Device(sid.into()), pasid.unwrap_or(0));
+            let dirty = Violation::ReusedDirty { holder, id };
+            ground.oracle.report(dirty);
         }
         Ok(outcome)
     }

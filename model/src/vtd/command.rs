@@ -1,6 +1,7 @@
 //! The descriptors (6.5.2), decoded from raw words with every legality rule.
 
 use super::options::VtdOptions;
+use crate::requests::{DeviceRequest, Pasids as OfPasids, Request};
 use crate::tlb::{Addresses, Regime, Scope};
 
 /// One descriptor, understood.
@@ -50,6 +51,32 @@ pub(super) struct DeviceInv {
     pub(super) global: bool,
     pub(super) first: u64,
     pub(super) last: u64,
+}
+
+impl Command {
+    /// What it is to make somebody forget of translations.
+    pub(super) fn request(&self) -> Option<Request> {
+        match *self {
+            Self::Tlb(scope) => Some(Request::Own(scope)),
+            Self::Device(inv) => Some(inv.request()),
+            _ => None,
+        }
+    }
+}
+
+impl DeviceInv {
+    pub(super) fn request(&self) -> Request {
+        Request::Device(DeviceRequest {
+            device: self.sid.into(),
+            pasids: if self.global {
+                OfPasids::Any
+            } else {
+                OfPasids::One(self.pasid)
+            },
+            first: self.first,
+            last: self.last,
+        })
+    }
 }
 
 /// What a wait descriptor asks for.
@@ -213,6 +240,7 @@ fn pasid_tlb(w0: u64, w1: u64, options: &VtdOptions) -> Result<Command, Illegal>
                 last: w1 & PAGE | mask,
                 leaf_only: w1 & IH != 0,
                 level: None,
+                whole: true,
             })))
         }
         _ => Err(Illegal::Reserved),

@@ -2,6 +2,7 @@
 
 use super::command::DeviceInv;
 use crate::device_tlb::Atc;
+use crate::oracle::{Holder, Oracle};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,6 +11,8 @@ use core::fmt;
 pub struct DeviceOptions {
     /// It has a TLB of its own, switched on.
     pub ats: bool,
+    /// Bits of a PASID that it knows; an invalidation beyond is answered UR, which completes without effect.
+    pub pasid_bits: u8,
     /// It asks again at once for what was invalidated in its TLB, before anything else happens.
     pub refills: bool,
     /// An answer to a request of before may arrive after an invalidation: it takes a second invalidation of the same to be rid of it
@@ -21,6 +24,7 @@ impl Default for DeviceOptions {
     fn default() -> Self {
         Self {
             ats: false,
+            pasid_bits: 20,
             refills: true,
             needs_repeat: false,
         }
@@ -48,14 +52,26 @@ impl Device {
         }
     }
 
-    /// Heeds an invalidation, and says what it will ask for again.
-    pub(super) fn invalidate(&mut self, inv: &DeviceInv) -> Vec<(Option<u32>, u64)> {
+    /// Heeds an invalidation, or answers UR, and says what it will ask for again.
+    pub(super) fn invalidate(
+        &mut self,
+        inv: &DeviceInv,
+        oracle: &mut Oracle,
+    ) -> Vec<(Option<u32>, u64)> {
+        let bits = self.options.pasid_bits;
+        let is_beyond = inv.pasid.is_some_and(|pasid| pasid >> bits != 0);
+        if !self.options.ats || is_beyond {
+            return Vec::new();
+        }
         if self.options.needs_repeat && self.once.take() != Some(*inv) {
             self.once = Some(*inv);
             return Vec::new();
         }
         let reached = |pasid: Option<u32>| (inv.global && pasid.is_some()) || pasid == inv.pasid;
-        let dropped = self.atc.invalidate(reached, inv.first, inv.last);
+        let holder = Holder::Device(inv.sid.into());
+        let dropped = self
+            .atc
+            .invalidate(reached, [inv.first, inv.last], holder, oracle);
         if self.options.refills {
             dropped
         } else {

@@ -3,6 +3,9 @@
 use super::command::{self, Command, DeviceInv, Illegal, Wait};
 use super::unit::Vtd;
 use crate::ground::Ground;
+use crate::memory::Memory;
+use crate::oracle::{Holder, Span};
+use crate::requests::{Request, owing};
 
 impl Vtd {
     /// Fetches at most one descriptor, and may do one that was fetched before.
@@ -38,7 +41,14 @@ impl Vtd {
 
     fn fetch_one(&mut self, ground: &mut Ground) {
         match self.fetch(ground) {
-            Err(reason) => self.registers.stop(reason),
+            Err(reason) => {
+                // What is refused is software's to see to.
+                let refused = self.waiting(0, &ground.memory);
+                if let Some(request) = refused.and_then(|command| command.request()) {
+                    self.work.dropped.drop(request);
+                }
+                self.registers.stop(reason);
+            }
             Ok(command) => {
                 match command {
                     Command::Wait(_) => ground.oracle.counts.syncs += 1,
@@ -53,13 +63,7 @@ impl Vtd {
 
     fn fetch(&mut self, ground: &Ground) -> Result<Command, Illegal> {
         self.registers.check_tail()?;
-        let at = self.registers.queue_address() + u64::from(self.registers.head);
-        let mut words = [0; 4];
-        let count = self.registers.entry_bytes() as usize / 8;
-        for (index, word) in words.iter_mut().take(count).enumerate() {
-            let read = ground.memory.device_read(at + index as u64 * 8);
-            *word = read.ok_or(Illegal::Fetch)?;
-        }
+        let words = self.words(0, &ground.memory).ok_or(Illegal::Fetch)?;
         let command = command::decode(words, self.registers.wide(), &self.options)?;
         if !matches!(command, Command::Wait(_))
             && let Some(reason) = self.work.refuse.take()
@@ -67,6 +71,33 @@ impl Vtd {
             return Err(reason);
         }
         Ok(command)
+    }
+
+    /// The descriptor so many places behind the head.
+    fn words(&self, behind: u32, memory: &Memory) -> Option<[u64; 4]> {
+        let bytes = self.registers.entry_bytes();
+        let offset = (self.registers.head + behind * bytes) % self.registers.queue_bytes();
+        let at = self.registers.queue_address() + u64::from(offset);
+        let mut words = [0; 4];
+        for (index, word) in words.iter_mut().take(bytes as usize / 8).enumerate() {
+            *word = memory.device_read(at + index as u64 * 8)?;
+        }
+        Some(words)
+    }
+
+    fn waiting(&self, behind: u32, memory: &Memory) -> Option<Command> {
+        let words = self.words(behind, memory)?;
+        command::decode(words, self.registers.wide(), &self.options).ok()
+    }
+
+    /// Something of this range was asked for and has not been done.
+    pub(crate) fn owes(&self, range: &Span, memory: &Memory) -> Option<Holder> {
+        let queued = (0..self.registers.queued()).filter_map(|behind| self.waiting(behind, memory));
+        let all = queued.chain(self.work.outstanding.iter().copied());
+        let requests = all.filter_map(|command| command.request());
+        let requests = requests.chain(self.work.dropped.iter());
+        let device_tlb = |device| self.devices.get(&(device as u16)).map(|device| &device.atc);
+        owing(requests, (self.index, &self.tlb), device_tlb, range)
     }
 
     /// Does one of the fetched descriptors: any that is ready may be next. False where none is.
@@ -84,7 +115,9 @@ impl Vtd {
             Command::Device(inv) => self.tell_device(inv, ground),
             Command::Tlb(scope) => {
                 self.view.flush();
-                self.tlb.invalidate(&scope);
+                let holder = Holder::Iommu(self.index);
+                self.tlb.obey(&scope, holder, &mut ground.oracle);
+                self.work.dropped.done(&Request::Own(scope));
             }
             configuration => {
                 self.view.flush();
@@ -126,6 +159,7 @@ impl Vtd {
         let ready = self.work.ready(!self.options.orders_device_tlbs);
         let Some(&index) = ready.first() else { return };
         if let Command::Device(inv) = self.work.outstanding.remove(index) {
+            self.work.dropped.drop(inv.request());
             self.registers.device_timed_out(inv.sid);
             self.work.abort_waits();
         }
@@ -135,7 +169,8 @@ impl Vtd {
         let Some(device) = self.devices.get_mut(&inv.sid) else {
             return;
         };
-        for (pasid, va) in device.invalidate(&inv) {
+        self.work.dropped.done(&inv.request());
+        for (pasid, va) in device.invalidate(&inv, &mut ground.oracle) {
             // Without an answer, there is nothing to hold.
             let _ = self.request_translation(inv.sid, pasid, va, ground);
         }

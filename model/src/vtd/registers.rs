@@ -184,6 +184,15 @@ impl Registers {
         self.iqa & !0xfff
     }
 
+    /// How many descriptors are between head and tail; none while the queue is off or its tail makes no sense.
+    pub(super) fn queued(&self) -> u32 {
+        if !self.queue_enabled() || self.check_tail().is_err() {
+            return 0;
+        }
+        let bytes = self.queue_bytes();
+        (self.tail + bytes - self.head) % bytes / self.entry_bytes()
+    }
+
     /// Whether the tail lies at an entry of the queue.
     pub(super) fn check_tail(&self) -> Result<(), Illegal> {
         if self.tail >= self.queue_bytes() {

@@ -161,6 +161,7 @@ fn leaf_at(context: &Context, va: u64) -> Scope {
         last: va,
         leaf_only: true,
         level: None,
+        whole: false,
     })
 }
 

@@ -1,12 +1,15 @@
 //! The descriptors under way.
 
 use super::command::{Command, Illegal};
+use crate::requests::Dropped;
 use alloc::vec::Vec;
 
 /// What has been fetched and not been done, in the order of the queue.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) outstanding: Vec<Command>,
+    /// Refused, or given up.
+    pub(super) dropped: Dropped,
     /// Polls that passed while nothing but a silent device was left.
     pub(super) waited: u32,
     /// The next descriptor but a wait is refused for this reason, whatever it says.

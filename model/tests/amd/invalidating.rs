@@ -191,8 +191,10 @@ fn blocks_of_host_tables_are_translated_and_dropped_whole() {
     assert_eq!(rig.host_device.read(base + 0x1f_f000), Ok(7));
     rig.host_tables.unmap(0, base);
     rig.barriers.publish_tables();
-    // One page within is enough for the entry that covers it.
+    // One page within is less than the entry covers. S, and bits 19:12 set: 2 MiB.
     rig.run(&[(HOST_PAGE.0, (base + 0x3000) | 2)]);
+    assert_eq!(rig.host_device.read(base + 0x1f_f000), Ok(7));
+    rig.run(&[(HOST_PAGE.0, base | 0xff000 | 3)]);
     assert_eq!(rig.host_device.read(base), Err(DeviceFault::NotPresent));
 }
 

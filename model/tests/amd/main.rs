@@ -4,5 +4,6 @@ mod configuration;
 mod device_tlbs;
 mod errors;
 mod invalidating;
+mod lost;
 mod queue;
 mod rig;

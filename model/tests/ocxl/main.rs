@@ -2,6 +2,7 @@
 
 mod elements;
 mod launching;
+mod lost;
 mod nest_mmu;
 mod rig;
 mod terminating;

@@ -145,3 +145,17 @@ fn translated_accesses_need_a_context_entry() {
         assert_eq!(rig.device.read(PAGE), Err(DeviceFault::Reason(reason)));
     }
 }
+
+/// What the device refuses completes, and nothing has happened: a driver must not attach it under such a PASID.
+#[test]
+fn a_pasid_beyond_the_devices_is_refused_and_completes() {
+    let options = DeviceOptions {
+        pasid_bits: 8,
+        ..ats()
+    };
+    let mut rig = Rig::new(VtdOptions::default(), options);
+    rig.upgrade();
+    rig.complete(&[PAGE_INV, DEVICE_INV]);
+    assert_eq!(rig.device.write(PAGE, 1), Err(DeviceFault::Permission));
+    assert_eq!(rig.errors(), 0);
+}

@@ -4,6 +4,7 @@ mod configuration;
 mod device_tlbs;
 mod errors;
 mod invalidating;
+mod lost;
 mod memory;
 mod queue;
 mod reserved;

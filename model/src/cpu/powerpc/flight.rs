@@ -78,7 +78,9 @@ impl Cpu {
         beside: Beside,
         ground: &mut Ground,
     ) {
-        self.tlb.invalidate(&Scope::Power(*scope));
+        let holder = Holder::Cpu(index);
+        self.tlb
+            .obey(&Scope::Power(*scope), holder, &mut ground.oracle);
         if let Some(power) = &mut self.power {
             power.forget_roots(scope);
         }

@@ -76,6 +76,7 @@ impl World {
     pub(in crate::cpu) fn load_process(&mut self, cpu: usize, root: Option<u64>, pid: u32) {
         if let Some(root) = root {
             self.ground.processes.insert(pid, root);
+            self.judge_pid(pid, root);
         }
         let power = self.power(cpu);
         (power.pid, power.root, power.is_lazy) = (pid, root, false);

@@ -2,6 +2,7 @@
 
 use super::flight::Flight;
 use super::store_queue::StoreQueue;
+use crate::memory::Memory;
 use crate::tlb::{Addresses, Context, Entry, PowerScope, Regime, Scope, Tlb};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -131,8 +132,15 @@ impl State {
     }
 
     /// Whether an entry that was hit is another space's than the one that the kernel loaded.
-    pub(in crate::cpu) fn is_foreign(&self, entry: &Entry) -> bool {
-        entry.va >> QUADRANT == 0 && Some(entry.context.root.table) != self.root
+    pub(in crate::cpu) fn is_foreign(&self, entry: &Entry, memory: &Memory) -> bool {
+        let is_of = |root| entry.is_of(root, memory);
+        entry.va >> QUADRANT == 0 && !self.root.is_some_and(is_of)
+    }
+
+    /// Whether the process-table entry that was read for a PID leads elsewhere.
+    pub(in crate::cpu) fn reads_old(&self, pid: u32, root: u64) -> bool {
+        let read = self.process_table.get(&pid);
+        read.is_some_and(|read| *read != root)
     }
 
     pub(in crate::cpu) fn erat(&self) -> &Tlb {
@@ -156,6 +164,10 @@ impl State {
         !self.flights.is_empty()
     }
 
+    pub(in crate::cpu) fn in_flight(&self) -> impl Iterator<Item = Scope> + '_ {
+        self.flights.iter().map(|flight| Scope::Power(flight.scope))
+    }
+
     /// After an access fault the entry is loaded again (Power ISA 3.1B Book III 6.7.10): what it was caused by is gone. What leads to
     /// it stays.
     pub(in crate::cpu) fn faulting(&self, va: u64) -> Scope {
@@ -167,6 +179,7 @@ impl State {
             last: va,
             leaf_only: true,
             level: None,
+            whole: false,
         })
     }
 

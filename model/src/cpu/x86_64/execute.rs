@@ -3,7 +3,7 @@
 use super::operand::{self, Wrong};
 use super::state::{PGE, State};
 use crate::cpu::Domain;
-use crate::oracle::Violation;
+use crate::oracle::{Holder, Violation};
 use crate::tlb::{Scope, X86Scope};
 use crate::world::World;
 
@@ -50,6 +50,10 @@ impl World {
     /// MOV to CR3 by the library, to invalidate.
     pub(super) fn invalidate_by_cr3(&mut self, cpu: usize, value: u64) {
         self.count_invalidation(cpu);
+        let pcid = self.x86(cpu).pcid_of(value);
+        if value & NO_FLUSH == 0 {
+            self.obey(cpu, operand::space(Some(pcid)));
+        }
         self.load_cr3(cpu, value);
     }
 
@@ -65,6 +69,11 @@ impl World {
         if value & NO_FLUSH == 0 {
             self.cpus[cpu].tlb.invalidate(&Scope::X86(scope));
         }
+        let kernel = self.cpus[cpu].ttbr1;
+        let (root, pcid) = self.x86(cpu).loaded();
+        if root != 0 && Some(root) != kernel {
+            self.judge_identifier(cpu, pcid, root);
+        }
     }
 
     /// MOV to CR4. Of its bits the library has leave to change PGE, there and back.
@@ -77,8 +86,7 @@ impl World {
         }
         self.serialise(cpu);
         if changed != 0 {
-            let scope = Scope::X86(operand::EVERYTHING);
-            self.cpus[cpu].tlb.invalidate(&scope);
+            self.obey(cpu, operand::EVERYTHING);
         }
         if changed & value != 0 {
             self.count_invalidation(cpu);
@@ -111,6 +119,12 @@ impl World {
     fn invalidate_here(&mut self, cpu: usize, scope: X86Scope) {
         self.count_invalidation(cpu);
         self.serialise(cpu);
-        self.cpus[cpu].tlb.invalidate(&Scope::X86(scope));
+        self.obey(cpu, scope);
+    }
+
+    /// An instruction of the library's removes entries of its own CPU.
+    fn obey(&mut self, cpu: usize, scope: X86Scope) {
+        let (tlb, oracle) = (&mut self.cpus[cpu].tlb, &mut self.ground.oracle);
+        tlb.obey(&Scope::X86(scope), Holder::Cpu(cpu), oracle);
     }
 }

@@ -78,6 +78,11 @@ impl State {
         }
     }
 
+    /// The root and the PCID.
+    pub(super) fn loaded(&self) -> (u64, u32) {
+        (self.cr3 & ROOT, self.pcid_of(self.cr3))
+    }
+
     /// The tables that translate this address now.
     ///
     /// The kernel's half hangs under the kernel's root alone, and the process's own root under KPTI is the same without it: roots
