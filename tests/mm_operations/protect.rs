@@ -78,8 +78,13 @@ pub(crate) fn fault_time_upgrade<M: Machine>(k: &mut Kernel<M>) {
     } else {
         Spent::once([1, 0, 0], [0, 0, 0], [2, 2, 2, 1])
     });
-    // The CPU that faulted and the device write at the first attempt.
-    k.cpu_writes(0, &page, true);
+    // The CPU that faulted and the device write at the first attempt. Where the fault has dropped the entry and nothing was issued, a fetch that
+    // nobody asked for may have brought it back before the store.
+    if k.is_restless() && M::INDEX != 0 {
+        writes_after_a_repair(k, 0, &page);
+    } else {
+        k.cpu_writes(0, &page, true);
+    }
     k.device_writes(P, &page, true);
     k.end_lazy();
     for cpu in k.other_cpus(P) {

@@ -1,7 +1,7 @@
 //! Accelerators behind a link, for random kernels.
 
 use crate::linked::Behind;
-use crate::random_kernel::{Attached, Devices, Machine as _};
+use crate::random_kernel::{Attached, Devices, Machine as _, Surplus};
 use crate::rig::{Process, Rig};
 use std::cell::RefCell;
 use tlb_shootdown::secondary::AttachKey;
@@ -62,6 +62,11 @@ impl Devices<Rig> for Accelerators {
 
     fn retired(&self, _rig: &Rig, _context: usize, _process: &Process, key: AttachKey) {
         self.end(key);
+    }
+
+    /// A link is told page by page.
+    fn surplus(&self) -> (Surplus, Surplus) {
+        (Surplus::None, Surplus::None)
     }
 
     fn read(&self, context: usize, va: u64) -> bool {

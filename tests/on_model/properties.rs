@@ -35,6 +35,7 @@ fn parts() -> impl Strategy<Value = Parts> {
                 range,
                 ttl,
                 repeat_tlbi,
+                ..CpuFeatures::default()
             },
             kpti,
             wide_asids,

@@ -49,6 +49,7 @@ impl Parts {
                 range: true,
                 ttl: true,
                 repeat_tlbi: false,
+                resizes: false,
             },
             temper,
             defect: Defect::None,

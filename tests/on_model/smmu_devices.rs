@@ -1,7 +1,7 @@
 //! Devices behind an SMMU, for random kernels.
 
 use crate::iommu::{Iommu, context};
-use crate::random_kernel::{Attached, Devices};
+use crate::random_kernel::{Attached, Devices, Surplus};
 use crate::rig::{Process, Rig};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -83,6 +83,15 @@ impl Devices<Rig> for SmmuDevices {
     fn retired(&self, rig: &Rig, _index: usize, process: &Process, key: AttachKey) {
         self.iommu.end(key);
         self.unshare(rig, process);
+    }
+
+    /// A range command takes an even number of pages.
+    fn surplus(&self) -> (Surplus, Surplus) {
+        let smmu = match self.iommu.port.options().ril {
+            true => Surplus::OnePage,
+            false => Surplus::None,
+        };
+        (smmu, Surplus::AsMuch)
     }
 
     fn read(&self, index: usize, va: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
-use crate::random_kernel::{self, Kernel, Layout, Machine, lend};
+use crate::random_kernel::{self, Kernel, Layout, Machine, Surplus, lend};
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -236,6 +236,22 @@ impl Machine for Rig {
     fn end(&self, process: &Process) {
         if let Some(pid) = self.pid(process) {
             self.model.set_process(pid, None);
+        }
+    }
+
+    /// A CPU that is asked lets go of the whole process.
+    fn surplus(&self, cost: &Cost) -> Surplus {
+        match cost.ipis {
+            0 => Surplus::None,
+            _ => Surplus::Any,
+        }
+    }
+
+    /// The mend of a POWER9's ERAT drops the kernel's translations with every range of more than a page.
+    fn surplus_elsewhere(&self, cost: &Cost) -> Surplus {
+        match self.parts.features.erat_defect {
+            true => Surplus::Any,
+            false => self.surplus(cost),
         }
     }
 

@@ -168,7 +168,7 @@ fn promise_07_a_pid_changes_hands_clean() {
 
 /// The same where RIC 2 does not make the process table be read again.
 #[test]
-#[should_panic(expected = "User(3), page 0")]
+#[should_panic(expected = "ReusedDirty")]
 fn promise_07_a_root_that_is_remembered_is_noticed() {
     let mut kernel = kernel_with(Defect::KeepsProcessTable);
     for round in 0..40 {

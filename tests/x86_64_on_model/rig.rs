@@ -2,7 +2,7 @@
 
 use crate::faulty::{Defect, Faulty};
 use crate::own::Own;
-use crate::random_kernel::{self, Kernel, Layout, Machine, lend};
+use crate::random_kernel::{self, Kernel, Layout, Machine, Surplus, lend};
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -252,6 +252,14 @@ impl Machine for Rig {
                 counts.completion_barriers,
             ];
             assert_eq!(said, counted);
+        }
+    }
+
+    /// INVLPGB names pages. A CPU that is asked catches up by generations, and above its ceiling drops all that it has loaded.
+    fn surplus(&self, cost: &Cost) -> Surplus {
+        match (cost.completion_barriers, cost.ipis) {
+            (1.., 0) => Surplus::None,
+            _ => Surplus::Any,
         }
     }
 

@@ -39,6 +39,7 @@ impl<M: Machine> Kernel<M> {
         self.freed = self.sink.released();
         for tree in self.trees(owner) {
             self.model.returned(tree.root(), 0, u64::MAX);
+            self.model.settled(tree.root(), 0, u64::MAX);
         }
         self.judge();
     }
@@ -77,6 +78,9 @@ fn blamed(violation: &Violation) -> Who {
         | Violation::HeldStale { holder, .. }
         | Violation::UsedFreed { holder, .. }
         | Violation::FreedWhileHeld { holder, .. }
+        | Violation::UsedForeign { holder, .. }
+        | Violation::ReusedDirty { holder, .. }
+        | Violation::LostRequest { holder, .. }
         | Violation::WalkedFreed { holder, .. } => match holder {
             Holder::Cpu(_) => Who::Cpu,
             Holder::Iommu(_) | Holder::Device(_) => Who::Device,

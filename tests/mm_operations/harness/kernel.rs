@@ -90,6 +90,11 @@ impl<M: Machine> Kernel<M> {
         self.run.left != Left::Call
     }
 
+    /// Caches evict and fetch what nobody asked for.
+    pub(crate) fn is_restless(&self) -> bool {
+        matches!(self.run.temper, Temper::Seeded(_))
+    }
+
     /// Runs where everything is done as late as it may be, and nothing unasked, so that each cached entry is there until it must go.
     pub(crate) fn is_predictable(&self) -> bool {
         self.run.temper == Temper::Late

@@ -37,6 +37,7 @@ impl Changes {
         for &page in &self.pages {
             let (first, last) = layout.span(half, page);
             model.returned(root, first, last);
+            model.settled(root, first, last);
         }
         for &table in &self.tables {
             let (first, last) = layout.table_span(half, table);

@@ -1,5 +1,6 @@
 //! Devices that share processes' tables, as a kernel has them whose IOMMU may be any.
 
+use super::bounds::Surplus;
 use super::loan::lend;
 use super::{Machine, Process};
 use core::task::Poll;
@@ -50,6 +51,11 @@ pub(crate) trait Devices<M: Machine> {
     /// Whether they may go on missing a page that was mapped until that is flushed.
     fn miss_new_pages(&self) -> bool {
         false
+    }
+
+    /// What IOMMUs and devices may drop beside what a flush asked for.
+    fn surplus(&self) -> (Surplus, Surplus) {
+        (Surplus::AsMuch, Surplus::AsMuch)
     }
 
     /// The library's figures are the machine's.

@@ -145,8 +145,11 @@ impl<M: Machine> Kernel<M> {
         self.take_counts();
         let flush = self.layout.exactly(half, page);
         let engine = self.rig.engine();
-        let cost = engine.upgrade(self.processes[space].space, flush, store);
-        self.compare(&cost.unwrap());
+        self.asks_for(half, &flush);
+        let cost = self.in_time(|| engine.upgrade(self.processes[space].space, flush, store));
+        let cost = cost.unwrap();
+        self.compare(&cost);
+        self.judge_over_flush(half, &flush, &cost);
         self.rig.publish();
         self.page_returned(half, page);
     }

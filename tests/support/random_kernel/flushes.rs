@@ -107,6 +107,7 @@ impl<M: Machine> Kernel<M> {
             return self.holding(items).release();
         }
         self.take_counts();
+        self.asks_for(half, &flush);
         let engine = self.rig.engine();
         let ticket = match half {
             Half::User(space) => engine.start(self.processes[space].space, flush),
@@ -114,8 +115,9 @@ impl<M: Machine> Kernel<M> {
         };
         let ticket = ticket.unwrap().holding(self.holding(items));
         meanwhile(self);
-        let cost = ticket.wait().unwrap();
+        let cost = self.in_time(|| ticket.wait().unwrap());
         self.compare(&cost);
+        self.judge_over_flush(half, &flush, &cost);
         self.last_cost = cost;
     }
 
@@ -123,9 +125,12 @@ impl<M: Machine> Kernel<M> {
         let Half::User(space) = half else { return };
         self.take_counts();
         let flush = self.whole(half, page);
+        self.asks_for(half, &flush);
         let engine = self.rig.engine();
-        let cost = engine.flush_upgrade(self.processes[space].space, flush);
-        self.compare(&cost.unwrap());
+        let cost = self.in_time(|| engine.flush_upgrade(self.processes[space].space, flush));
+        let cost = cost.unwrap();
+        self.compare(&cost);
+        self.judge_over_flush(half, &flush, &cost);
         self.page_returned(half, page);
     }
 
@@ -133,6 +138,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn take_counts(&self) {
         self.rig.take_interrupts();
         self.rig.model().take_counts();
+        self.rig.model().take_over_flush();
     }
 
     /// The library's figures are the machine's.

@@ -10,6 +10,7 @@ mod accesses;
 mod amount;
 mod batches;
 mod book;
+mod bounds;
 mod devices;
 mod edits;
 mod flushes;
@@ -24,6 +25,7 @@ mod trial;
 mod words;
 
 pub(crate) use amount::{is_a_night, noticing, sequences};
+pub(crate) use bounds::Surplus;
 pub(crate) use devices::{Attached, Devices, Needing, NoDevices};
 pub(crate) use kernel::{CPUS, Does, Kernel, Left, SPACES};
 pub(crate) use loan::{lend, on_loan};
@@ -105,6 +107,17 @@ pub(crate) trait Machine: Sized {
 
     /// The library's figures are the machine's, as far as they are of CPUs. Those who were asked count for themselves.
     fn compare(&self, cost: &Cost, counts: &Counts);
+
+    /// What CPUs may drop beside what a flush of this cost asked for.
+    fn surplus(&self, cost: &Cost) -> Surplus {
+        let _ = cost;
+        Surplus::None
+    }
+
+    /// What anybody may drop of trees of which nothing was asked for.
+    fn surplus_elsewhere(&self, cost: &Cost) -> Surplus {
+        self.surplus(cost)
+    }
 
     /// A CPU of a crowd has read the page that is about to be unmapped.
     fn crowded(kernel: &mut Kernel<Self>, cpu: usize, page: u64) {
