@@ -124,11 +124,11 @@ fn records_are_seen_and_taken_in_order_for_several_laps() {
         let slot = number % 4;
         assert_eq!(bench.look(), Err(Seen::All));
         bench.record(slot as usize, fault(u64::from(number) << 12));
-        bench.announce((slot + 1) % 4 << 4);
+        bench.announce(((slot + 1) % 4) << 4);
         let event = bench.look().unwrap();
         assert_eq!(event.address().raw(), u64::from(number) << 12);
         assert_eq!(bench.take(), Some(u64::from(number) << 12));
-        assert_eq!(bench.registers.read32(HEAD), (slot + 1) % 4 << 4);
+        assert_eq!(bench.registers.read32(HEAD), ((slot + 1) % 4) << 4);
         assert_eq!(bench.take(), Option::None);
     }
     // The next place was written in the lap before.

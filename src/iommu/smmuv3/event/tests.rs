@@ -94,13 +94,13 @@ fn records_are_taken_in_order_and_overflow_is_acknowledged() {
             queue.table.store(4 * slot + 2, number.into());
             queue.table.store(4 * slot + 3, 0x100 + u64::from(number));
             let overflow = (number & 1) << 31;
-            registers.write32(PROD, (number + 1) % 8 | overflow);
+            registers.write32(PROD, ((number + 1) % 8) | overflow);
             let event = queue.next(&registers, &None).unwrap();
             assert_eq!(
                 event.words(),
                 [0, 0, number.into(), 0x100 + u64::from(number)]
             );
-            assert_eq!(registers.read32(CONS), (number + 1) % 8 | overflow);
+            assert_eq!(registers.read32(CONS), ((number + 1) % 8) | overflow);
             assert_eq!(queue.next(&registers, &None), Option::None);
         }
     }
