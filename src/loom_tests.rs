@@ -11,32 +11,111 @@ mod intervals;
 mod mailbox;
 mod power;
 mod power_world;
+mod rings;
 mod world;
 mod x86;
 mod x86_world;
 
+use core::fmt;
 // Of std: they count for the test and are no part of the model.
 use std::borrow::ToOwned as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{format, println, thread};
+use std::{env, println, thread};
 
-/// Runs a model with at most so many preemptions, or whole, and prints how many executions that were. Every defect that was put back
-/// shows within its bound.
-pub(crate) fn explore(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
+/// Where it is set, what takes minutes or hours is explored as well: `cargo xtask verify --long`.
+const AT_LENGTH: &str = "TLB_LOOM_AT_LENGTH";
+
+/// More choices than any of the models has in one execution. Loom panics at this limit, which is a failure.
+const MOST_BRANCHES: usize = 20_000;
+
+/// Two CPUs, or a CPU and a device, in every order.
+pub(crate) fn two_cpus(f: impl Fn() + Sync + Send + 'static) {
+    explore(Orders::ALL, f);
+}
+
+/// Two CPUs with too many orders for every run of the tests: those with at most so many preemptions, and at length all of them.
+pub(crate) fn two_cpus_in_part(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    explore(Orders::part(preemptions, None), f);
+}
+
+/// Three CPUs, or two and a device, with at most 3 preemptions.
+pub(crate) fn three_cpus(f: impl Fn() + Sync + Send + 'static) {
+    explore(Orders::AT_MOST_3, f);
+}
+
+/// As [`three_cpus`], with too many orders for every run of the tests: at most 2 preemptions, and at length 3.
+pub(crate) fn three_cpus_in_part(f: impl Fn() + Sync + Send + 'static) {
+    explore(Orders::part(2, Some(3)), f);
+}
+
+/// Which orders of the CPUs' steps are taken: those with at most so many preemptions.
+#[derive(Clone, Copy)]
+struct Orders {
+    preemptions: Option<usize>,
+    is_part: bool,
+}
+
+impl Orders {
+    const ALL: Self = Self {
+        preemptions: None,
+        is_part: false,
+    };
+    const AT_MOST_3: Self = Self {
+        preemptions: Some(3),
+        is_part: false,
+    };
+
+    fn part(few: usize, at_length: Option<usize>) -> Self {
+        let is_part = env::var_os(AT_LENGTH).is_none();
+        Self {
+            preemptions: if is_part { Some(few) } else { at_length },
+            is_part,
+        }
+    }
+}
+
+impl fmt::Display for Orders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.preemptions {
+            Some(most) => write!(f, "at most {most} preemptions")?,
+            None => f.write_str("unbounded")?,
+        }
+        f.write_str(if self.is_part {
+            "; a part, the rest at length"
+        } else {
+            ""
+        })
+    }
+}
+
+/// Runs a model in these orders and prints how many executions that were. Loom's other limits would end it early and in silence, and are
+/// taken from the environment unless they are set here.
+fn explore(orders: Orders, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = preemptions;
-    model.max_branches = 20_000;
+    model.preemption_bound = orders.preemptions;
+    model.max_branches = MOST_BRANCHES;
+    model.max_permutations = None;
+    model.max_duration = None;
+    model.checkpoint_file = None;
     let executions = Arc::new(AtomicU64::new(0));
     let counter = executions.clone();
     model.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         f();
     });
-    let bound = preemptions.map_or("unbounded".into(), |most| format!("{most} preemptions"));
     let name = thread::current().name().unwrap_or_default().to_owned();
-    println!(
-        "{name}: {} executions, {bound}",
-        executions.load(Ordering::Relaxed)
-    );
+    let executions = executions.load(Ordering::Relaxed);
+    println!("{name}: {executions} executions, {orders}");
+}
+
+/// The control: a model that takes more choices than the limit allows fails, and does not pass for explored.
+#[test]
+#[should_panic(expected = "exceeded maximum number of branches")]
+fn loom_stops_at_its_branch_limit_with_a_failure() {
+    two_cpus(|| {
+        for _ in 0..=MOST_BRANCHES {
+            loom::thread::yield_now();
+        }
+    });
 }

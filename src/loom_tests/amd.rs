@@ -3,7 +3,7 @@
 //! Whether some wait is still owed is a question that must not be asked outside the lock, nor answered with a flag: whose commands were
 //! sealed by another has to wait for that other's position.
 
-use super::explore;
+use super::two_cpus_in_part;
 use crate::address::{PageRange, PageSize, PhysAddr, VirtAddr};
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};
@@ -211,7 +211,7 @@ impl World {
 
 #[test]
 fn loom_promise_03_each_waits_for_its_own_commands() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new();
         let other = {
             let world = world.clone();

@@ -1,7 +1,7 @@
 //! The life of a slot: nobody is inside once it is empty, and nobody takes one attachment for another.
 
-use super::explore;
 use super::world::SILENT;
+use super::{three_cpus, two_cpus};
 use crate::attachment::{Attached, Purpose, Slots, Status};
 use crate::secondary::AttachKey;
 use crate::sync::{AtomicU32, Ordering, UnsafeCell, fence};
@@ -62,7 +62,7 @@ fn attached(key: u64) -> Attached {
 
 #[test]
 fn loom_promise_03_no_call_is_under_way_once_a_slot_is_empty() {
-    explore(None, || {
+    two_cpus(|| {
         let (world, generation) = World::new();
         let caller = {
             let world = world.clone();
@@ -84,7 +84,7 @@ fn loom_promise_03_no_call_is_under_way_once_a_slot_is_empty() {
 /// Two attaches and one detach: each attachment has a place of its own, and the summary knows every one of them.
 #[test]
 fn loom_promise_02_attaches_race_for_places() {
-    explore(Some(3), || {
+    three_cpus(|| {
         let (world, generation) = World::new();
         let others = [1, 2].map(|key| {
             let world = world.clone();
@@ -106,7 +106,7 @@ fn loom_promise_02_attaches_race_for_places() {
 /// The flush stores and looks, the attach publishes and walks: one of them sees the other.
 #[test]
 fn loom_promise_02_attach_against_flush() {
-    explore(None, || {
+    two_cpus(|| {
         let slots = Arc::new(Slots::new());
         let entry = Arc::new(AtomicU32::new(1));
         let device = {

@@ -1,13 +1,13 @@
 //! Batches: their completion against CPUs that use, join and answer, and what may not overtake them.
 
 use super::engine::{World, cpu};
-use super::explore;
+use super::two_cpus;
 use super::world::{become_cpu, flush};
 use crate::batch::Reclaim;
 use loom::sync::Arc;
 
 /// CPUs 0 and 1 are online, and CPU 1 runs the space.
-fn two_cpus() -> Arc<World> {
+fn with_a_runner() -> Arc<World> {
     let world = World::new();
     become_cpu(1);
     world.engine.cpu_online().expect("CPU 1 fits");
@@ -33,8 +33,8 @@ fn unmap_in_a_batch(world: &World) {
 /// A flush of a batch is complete when the CPU that ran the space has answered.
 #[test]
 fn loom_promise_03_batch_against_answer() {
-    explore(None, || {
-        let world = two_cpus();
+    two_cpus(|| {
+        let world = with_a_runner();
         let runs = cpu(&world, 1, |world| {
             world.page.touch();
             world.engine.on_ipi();
@@ -48,7 +48,7 @@ fn loom_promise_03_batch_against_answer() {
 /// A CPU that comes to the space while it is flushed is asked, or it walks the new entry.
 #[test]
 fn loom_promise_02_batch_against_switch() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -65,7 +65,7 @@ fn loom_promise_02_batch_against_switch() {
 /// A change put into a batch against `retire`: the one or the other is refused.
 #[test]
 fn loom_promise_07_batch_against_retire() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         world.engine.switch_to(&world.space).expect("live");
         let adds = cpu(&world, 1, |world| {

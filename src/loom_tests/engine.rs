@@ -1,7 +1,7 @@
 //! Shootdowns against CPUs that come, go and switch, and against the end of a space.
 
-use super::explore;
 use super::world::{Engine, Host, Page, Plain, SILENT, Space, become_cpu, flush};
+use super::{two_cpus, two_cpus_in_part};
 use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use loom::thread;
@@ -55,7 +55,7 @@ pub(super) fn cpu(
 /// A CPU comes online, switches and walks: the initiator asks it, or it walks the new entry.
 #[test]
 fn loom_promise_02_join_against_flush() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         let joins = cpu(&world, 1, |world| {
             world.engine.cpu_online().expect("CPU 1 fits");
@@ -70,7 +70,7 @@ fn loom_promise_02_join_against_flush() {
 /// A CPU that is online switches to the space for the first time, and later serves.
 #[test]
 fn loom_promise_02_switch_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -90,7 +90,7 @@ fn loom_promise_02_switch_against_flush() {
 /// A CPU leaves while it is asked: it counts as done only when it uses nothing any more.
 #[test]
 fn loom_promise_02_leave_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -108,7 +108,7 @@ fn loom_promise_02_leave_against_flush() {
 /// An NMI answers for a CPU that serves no interrupt: it read the number of the round before it flushed.
 #[test]
 fn loom_promise_04_nmi_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -134,7 +134,7 @@ fn loom_promise_04_nmi_against_flush() {
 /// A switch against `retire`: it is refused, or its CPU is waited for.
 #[test]
 fn loom_promise_10_switch_against_retire() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -157,7 +157,7 @@ fn loom_promise_10_switch_against_retire() {
 /// An attach against `retire`: it is refused, or it is released and waited for.
 #[test]
 fn loom_promise_10_attach_against_retire() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new();
         let attaches = cpu(&world, 1, |world| {
             let attached = world.engine.attach(&world.space, &SILENT, AttachKey(1));

@@ -1,6 +1,6 @@
 //! Interval subscriptions: a device copies a translation while the page table changes, comes and goes.
 
-use super::explore;
+use super::{three_cpus, two_cpus};
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
 use crate::lock::RingLock;
 use crate::notifier::interval::{
@@ -126,7 +126,7 @@ fn spawn(world: &Arc<World>, f: impl Fn(&World) + 'static) -> thread::JoinHandle
 
 #[test]
 fn loom_promise_03_what_read_retry_lets_pass_is_not_stale() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         let subscription = world.subscribe();
         let reader = spawn(&world, move |world| {
@@ -144,7 +144,7 @@ fn loom_promise_03_what_read_retry_lets_pass_is_not_stale() {
 /// Another invalidation of the range runs at the same time, and its end lets nobody in too early.
 #[test]
 fn loom_promise_03_two_invalidations_and_a_reader() {
-    explore(Some(3), || {
+    three_cpus(|| {
         let world = World::new();
         let subscription = world.subscribe();
         let reader = spawn(&world, move |world| {
@@ -164,7 +164,7 @@ fn loom_promise_03_two_invalidations_and_a_reader() {
 /// The newcomer is told, or waits, or sees the new page table.
 #[test]
 fn loom_promise_02_who_subscribes_meanwhile_copies_nothing_stale() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         let newcomer = spawn(&world, |world| {
             let subscription = world.subscribe();
@@ -180,7 +180,7 @@ fn loom_promise_02_who_subscribes_meanwhile_copies_nothing_stale() {
 /// Who has unsubscribed, and has seen the run end where there is one, is not called any more.
 #[test]
 fn loom_promise_03_no_call_is_under_way_once_a_removal_is_done() {
-    explore(None, || {
+    two_cpus(|| {
         let world = World::new();
         let subscription = world.subscribe();
         let leaver = spawn(&world, move |world| {

@@ -1,7 +1,7 @@
 //! Posting, serving and acknowledging.
 
-use super::explore;
 use super::world::Page;
+use super::{three_cpus, two_cpus_in_part};
 use crate::address::{FlushRange, PageRange, PageSize, VirtAddr};
 use crate::arch::{Change, HardwareId};
 use crate::cpu_set::{CpuId, CpuSet};
@@ -98,7 +98,7 @@ fn covers(request: &Request, index: usize, of: u64) -> bool {
 /// Nothing is freed before the target has dropped it, and all is free once the target has looked.
 #[test]
 fn loom_promise_05_two_initiators_and_one_target() {
-    explore(Some(2), || {
+    three_cpus(|| {
         let world = World::new([1, 1]);
         let initiators = [0, 1].map(|cpu| {
             let world = world.clone();
@@ -119,7 +119,7 @@ fn loom_promise_05_two_initiators_and_one_target() {
 
 /// The second request widens the first while the target may be reading it; or overwrites it, when it has been answered.
 fn two_requests(ids: [u64; 2]) {
-    explore(Some(3), move || {
+    two_cpus_in_part(3, move || {
         let world = World::new(ids);
         let initiator = {
             let world = world.clone();
@@ -158,7 +158,7 @@ fn loom_promise_05_request_changes_shape_while_it_is_read() {
 /// A request is asked again by another CPU while the target answers it: the late second answer credits no later request.
 #[test]
 fn loom_promise_05_repeated_request_credits_nothing_later() {
-    explore(Some(2), || {
+    two_cpus_in_part(2, || {
         let world = World::new([1, 1]);
         let me = CpuId::new(0);
         let first = world.unmap(me, 0);

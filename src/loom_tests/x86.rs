@@ -1,7 +1,7 @@
 //! x86-64: generations and switches against flushes.
 
-use super::explore;
 use super::x86_world::{World, as_cpu, cpu};
+use super::{three_cpus, two_cpus_in_part};
 use crate::address::{PageSize, VirtAddr};
 use crate::arch::Arch;
 use crate::arch::x86_64::Config;
@@ -26,7 +26,7 @@ fn after_a_run() -> Arc<World> {
 /// A CPU comes back to a space while it is flushed: it is asked, or finds the generation raised.
 #[test]
 fn loom_promise_02_x86_switch_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = after_a_run();
         let switches = cpu(&world, 1, |world| {
             world.switch();
@@ -42,7 +42,7 @@ fn loom_promise_02_x86_switch_against_flush() {
 /// A CPU that keeps the root for nobody wakes while the space is flushed.
 #[test]
 fn loom_promise_02_x86_lazy_wake_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new(ASKED, 2);
         as_cpu(1, || {
             world.switch();
@@ -64,7 +64,7 @@ fn loom_promise_02_x86_lazy_wake_against_flush() {
 /// A CPU comes back to a space while a flush takes it out of the members: the next flush finds it there again.
 #[test]
 fn loom_promise_02_x86_trim_against_switch() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = after_a_run();
         let switches = cpu(&world, 1, |world| {
             world.switch();
@@ -82,7 +82,7 @@ fn loom_promise_02_x86_trim_against_switch() {
 /// nothing of the page.
 #[test]
 fn loom_promise_05_x86_changes_in_any_order() {
-    explore(Some(2), || {
+    three_cpus(|| {
         let world = World::new(ASKED, 3);
         as_cpu(1, || world.switch());
         as_cpu(2, || {
@@ -110,7 +110,7 @@ fn loom_promise_05_x86_changes_in_any_order() {
 #[test]
 fn loom_promise_04_x86_nmi_against_switch() {
     for point in 0..4 {
-        explore(Some(3), move || {
+        two_cpus_in_part(3, move || {
             let world = after_a_run();
             let switches = cpu(&world, 1, move |world| {
                 let nmi_at = |here| {
@@ -146,7 +146,7 @@ fn loom_promise_04_x86_nmi_against_switch() {
 /// has kept.
 #[test]
 fn loom_promise_07_x86_promotion_against_flush() {
-    explore(Some(3), || {
+    two_cpus_in_part(3, || {
         let world = World::new(Config::new(), 2);
         as_cpu(1, || {
             world.switch();

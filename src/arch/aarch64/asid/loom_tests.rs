@@ -2,7 +2,7 @@
 
 use super::{Allocator, AsidSlot, Numbers};
 use crate::cpu_set::CpuId;
-use crate::loom_tests::explore;
+use crate::loom_tests::two_cpus_in_part;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -67,7 +67,7 @@ fn used_up() -> (Arc<World>, [Cpu; 2]) {
 }
 
 fn race(first: [usize; 2], second: [usize; 2]) {
-    explore(Some(3), move || {
+    two_cpus_in_part(3, move || {
         let (world, [mut one, mut other]) = used_up();
         let there = world.clone();
         let switches = thread::spawn(move || {
