@@ -3,7 +3,6 @@
 //! Nobody spins here: each thread takes its steps and ends, and a run that hits loom's branch limit is a failure. What is freed
 //! too early shows as a data race between who frees a cell and who still reads it through a cached entry.
 
-mod amd;
 mod attachment;
 mod batches;
 mod engine;

@@ -4,15 +4,15 @@
 //! to the ring arrives at the unit with the next barrier and no earlier, one command is taken at a time, and an invalidation takes effect
 //! when something waits for it. Each page is cached when its shootdown begins: who is answered finds it in no cache.
 
-//mod amd;
-//mod amd_unit;
-//mod link;
-//mod link_unit;
+mod amd;
+mod amd_unit;
+mod link;
+mod link_unit;
 mod races;
 mod smmuv3;
 mod smmuv3_unit;
-//mod vtd;
-//mod vtd_unit;
+mod vtd;
+mod vtd_unit;
 
 use super::{three_cpus, two_cpus};
 use crate::address::{PageRange, PageSize, PhysAddr, VirtAddr};
@@ -48,9 +48,9 @@ impl Pages {
         Layout::from_size_align(count * PAGE, PAGE).unwrap()
     }
 
-    /// The first bytes of a page. Each page is to be given away once.
+    /// So many bytes from a page on. Each page is to be given away once.
     fn region(&self, page: usize, len: usize) -> DmaRegion {
-        assert!(page < self.count && len <= PAGE);
+        assert!(page * PAGE + len <= self.count * PAGE);
         // SAFETY: within the pages.
         let at = unsafe { self.at.add(page * PAGE) };
         // SAFETY: given away once, and it outlives the driver, which is dropped first.
@@ -120,6 +120,13 @@ struct Caches {
     mapped: u64,
 }
 
+impl Caches {
+    fn fill(&mut self, pages: u64) {
+        self.own |= pages;
+        self.device |= pages;
+    }
+}
+
 const ALL: u64 = u64::MAX;
 
 fn bit(page: u64) -> u64 {
@@ -137,6 +144,8 @@ enum Fault {
     Silent,
     /// The device answers nothing any more.
     Dead,
+    /// Nobody answers where its registers are, once, and what was under way is lost.
+    Reset,
 }
 
 /// A unit behind its registers.
@@ -154,6 +163,8 @@ trait Unit: Default + Send + 'static {
     fn is_let_through(&self) -> bool;
     /// Whether the unit may walk.
     fn walks(&self) -> bool;
+    /// How often it has come to the first entry of its ring, which for registers is each time.
+    fn laps(&self) -> u32;
 }
 
 /// The unit, which is reached under the ring lock while it steps by looks alone: loom need not know of each access then.
@@ -256,13 +267,35 @@ struct Shot {
 }
 
 impl<T: SecondaryTlb, U: Unit> World<T, U> {
+    fn new(tlb: T, key: AttachKey, unit: Arc<Shared<U>>, pages: Pages) -> Arc<Self> {
+        Arc::new(Self {
+            tlb,
+            key,
+            unit,
+            _pages: pages,
+        })
+    }
+
+    /// So many invalidations in one submission, to their end.
+    fn advance(&self, invalidations: u32) {
+        let mut cost = Cost::ZERO;
+        for _ in 0..invalidations {
+            let queued = self.tlb.queue(&self.invalidation(0), &mut cost);
+            queued.expect("the ring is empty");
+        }
+        let mut fence = self.tlb.seal(&mut cost);
+        while self.tlb.poll(&mut fence, &mut cost).is_pending() {
+            self.unit.with(|unit| (0..300).for_each(|_| unit.step()));
+        }
+    }
+
     /// Queues and seals, where there is room.
     fn start(&self, task: Task) -> Shot {
         if let Task::Page(page) = task {
             self.unit.with(|unit| {
-                let caches = unit.caches();
-                caches.own |= bit(page);
-                caches.device |= bit(page);
+                if unit.walks() && unit.is_let_through() {
+                    unit.caches().fill(bit(page));
+                }
             });
         }
         let mut shot = Shot {
@@ -291,9 +324,7 @@ impl<T: SecondaryTlb, U: Unit> World<T, U> {
 
     fn invalidation(&self, page: u64) -> Invalidation {
         let range = PageRange::page(VirtAddr::new(page << 12), PageSize::KIB_4);
-        let flush = Flush::pages(range)
-            .leaf_only()
-            .leaf_size(PageSize::KIB_4);
+        let flush = Flush::pages(range).leaf_only().leaf_size(PageSize::KIB_4);
         Invalidation::Space {
             key: self.key,
             flush,
@@ -304,7 +335,11 @@ impl<T: SecondaryTlb, U: Unit> World<T, U> {
         let Some(fence) = &mut shot.fence else {
             return self.submit(shot);
         };
-        if let Poll::Ready(answer) = self.tlb.poll(fence, &mut Cost::default()) {
+        let looked = self.tlb.poll(fence, &mut Cost::default());
+        // Told that nobody answers, who waits may look again.
+        if let Poll::Ready(answer) = looked
+            && answer != Err(SecondaryError::Failed)
+        {
             self.judge(shot.task, answer);
             shot.answer = Some(answer);
         }

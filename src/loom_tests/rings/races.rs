@@ -3,10 +3,26 @@
 use super::{Fault, Task, Unit, World, bit, spawn, three_cpus, two_cpus};
 use crate::secondary::SecondaryTlb;
 use loom::sync::Arc;
-use std::vec::Vec;
 
-/// Two CPUs with two shootdowns each; the unit goes on when somebody looks.
+/// Two CPUs with two shootdowns each, which take the ring to its first entry again; the unit goes on when somebody looks.
 pub(super) fn two_submitters<T: SecondaryTlb + 'static, U: Unit>(
+    new: impl Fn() -> Arc<World<T, U>> + Send + Sync + 'static,
+) {
+    two_cpus(move || {
+        let world = new();
+        let laps = world.unit.with(|unit| unit.laps());
+        let other = spawn(&world, |world| {
+            world.shoot(&[Task::Page(2), Task::Page(4)], 2)
+        });
+        let mut shots = world.shoot(&[Task::Page(1), Task::Page(3)], 2);
+        shots.extend(other.join().unwrap());
+        world.finish(shots);
+        assert_ne!(laps, world.unit.with(|unit| unit.laps()), "no wrap");
+    });
+}
+
+/// Something goes wrong under two CPUs, of which one submits again.
+pub(super) fn two_in_trouble<T: SecondaryTlb + 'static, U: Unit>(
     fault: Fault,
     new: impl Fn() -> Arc<World<T, U>> + Send + Sync + 'static,
 ) {
@@ -16,7 +32,7 @@ pub(super) fn two_submitters<T: SecondaryTlb + 'static, U: Unit>(
         let other = spawn(&world, |world| {
             world.shoot(&[Task::Page(2), Task::Page(4)], 2)
         });
-        let mut shots = world.shoot(&[Task::Page(1), Task::Page(3)], 2);
+        let mut shots = world.shoot(&[Task::Page(1)], 3);
         shots.extend(other.join().unwrap());
         world.finish(shots);
     });
@@ -30,7 +46,8 @@ pub(super) fn three_submitters<T: SecondaryTlb + 'static, U: Unit>(
     three_cpus(move || {
         let world = new();
         world.unit.with(|unit| unit.arm(fault));
-        let others = [2, 3].map(|page| spawn(&world, move |world| world.shoot(&[Task::Page(page)], 2)));
+        let others =
+            [2, 3].map(|page| spawn(&world, move |world| world.shoot(&[Task::Page(page)], 2)));
         let mut shots = world.shoot(&[Task::Page(1)], 2);
         for other in others {
             shots.extend(other.join().unwrap());
@@ -61,18 +78,17 @@ pub(super) fn unit_by_itself<T: SecondaryTlb + 'static, U: Unit>(
     });
 }
 
-/// One CPU releases the address space, the other flushes it and then releases it as well. A page that stays mapped is walked for as long as
-/// the unit may.
-pub(super) fn release_against_flush<T: SecondaryTlb + 'static, U: Unit>(
+/// One CPU releases the address space while another does this. A page that stays mapped is walked for as long as the unit may.
+pub(super) fn release_against<T: SecondaryTlb + 'static, U: Unit>(
+    tasks: &'static [Task],
+    looks: u32,
     new: impl Fn() -> Arc<World<T, U>> + Send + Sync + 'static,
 ) {
     two_cpus(move || {
         let world = new();
         world.unit.with(|unit| unit.caches().mapped = bit(9));
-        let other = spawn(&world, |world| {
-            world.shoot(&[Task::Page(2), Task::Release], 1)
-        });
-        let mut shots: Vec<_> = world.shoot(&[Task::Release], 3);
+        let other = spawn(&world, move |world| world.shoot(tasks, 1));
+        let mut shots = world.shoot(&[Task::Release], looks);
         shots.extend(other.join().unwrap());
         world.finish(shots);
     });

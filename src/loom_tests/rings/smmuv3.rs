@@ -1,8 +1,10 @@
 //! SMMUv3: a ring with a wrap bit, consumed in order, that is full after two shootdowns.
 
-use super::races::{release_against_flush, three_submitters, two_submitters, unit_by_itself};
+use super::races::{
+    release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
+};
 use super::smmuv3_unit::Smmu as Unit;
-use super::{Fault, Lock, Pages, Port, Shared, World};
+use super::{Fault, Lock, Pages, Port, Shared, Task, World};
 use crate::address::PhysAddr;
 use crate::iommu::smmuv3::{
     AsidSource, Cacheability, Completion, Config, Context, Granule, Memory, Shareability, Smmu,
@@ -55,12 +57,7 @@ fn completed_by(completion: Completion) -> impl Fn() -> Arc<World<Tlb, Unit>> {
             substream: None,
         };
         let key = tlb.attach(&[context], &TRANSLATION, wait).unwrap();
-        Arc::new(World {
-            tlb,
-            key,
-            unit,
-            _pages: pages,
-        })
+        World::new(tlb, key, unit, pages)
     }
 }
 
@@ -70,7 +67,7 @@ fn polled() -> impl Fn() -> Arc<World<Tlb, Unit>> {
 
 #[test]
 fn loom_promise_05_smmu_ring_of_two_submitters() {
-    two_submitters(Fault::None, polled());
+    two_submitters(polled());
 }
 
 #[test]
@@ -90,7 +87,7 @@ fn loom_promise_03_smmu_completes_by_message() {
 
 #[test]
 fn loom_promise_05_smmu_refuses_a_command() {
-    two_submitters(Fault::Refuses, polled());
+    two_in_trouble(Fault::Refuses, polled());
     three_submitters(Fault::Refuses, polled());
 }
 
@@ -102,17 +99,17 @@ fn loom_promise_05_smmu_refuses_by_itself() {
 /// The CMD_SYNC that fails may be anybody's.
 #[test]
 fn loom_promise_05_smmu_device_misses_one() {
-    two_submitters(Fault::Silent, polled());
+    two_in_trouble(Fault::Silent, polled());
     three_submitters(Fault::Silent, polled());
 }
 
 #[test]
 fn loom_promise_05_smmu_device_is_dead() {
-    two_submitters(Fault::Dead, polled());
+    two_in_trouble(Fault::Dead, polled());
     three_submitters(Fault::Dead, polled());
 }
 
 #[test]
 fn loom_promise_10_smmu_release_against_flush() {
-    release_against_flush(polled());
+    release_against(&[Task::Page(2), Task::Release], 3, polled());
 }

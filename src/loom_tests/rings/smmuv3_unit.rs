@@ -31,6 +31,7 @@ pub(super) struct Smmu {
     entry: u64,
     descriptor: u64,
     fault: Fault,
+    laps: u32,
     /// An ATC_INV since the last CMD_SYNC was not answered.
     unanswered: bool,
 }
@@ -139,8 +140,7 @@ impl Unit for Smmu {
 
     fn step(&mut self) {
         if self.walks() {
-            self.caches.own |= self.caches.mapped;
-            self.caches.device |= self.caches.mapped;
+            self.caches.fill(self.caches.mapped);
         }
         if self.is_stopped() || self.consumer == self.producer {
             return;
@@ -160,6 +160,7 @@ impl Unit for Smmu {
         }
         self.execute(words);
         self.consumer = (self.consumer + 1) % (2 * ENTRIES);
+        self.laps += u32::from(self.consumer.is_multiple_of(ENTRIES));
     }
 
     fn caches(&mut self) -> &mut Caches {
@@ -180,5 +181,9 @@ impl Unit for Smmu {
 
     fn walks(&self) -> bool {
         self.is_let_through() && self.descriptor & (VALID | EPD0) == VALID
+    }
+
+    fn laps(&self) -> u32 {
+        self.laps
     }
 }
