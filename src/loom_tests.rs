@@ -11,6 +11,7 @@ mod mailbox;
 mod power;
 mod power_world;
 mod rings;
+mod tickets;
 mod world;
 mod x86;
 mod x86_world;
@@ -35,17 +36,12 @@ pub(crate) fn two_cpus(f: impl Fn() + Sync + Send + 'static) {
 
 /// Two CPUs with too many orders for every run of the tests: those with at most so many preemptions, and at length all of them.
 pub(crate) fn two_cpus_in_part(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
-    explore(Orders::part(preemptions, None), f);
+    explore(Orders::in_part(preemptions), f);
 }
 
 /// Three CPUs, or two and a device, with at most 3 preemptions.
 pub(crate) fn three_cpus(f: impl Fn() + Sync + Send + 'static) {
     explore(Orders::AT_MOST_3, f);
-}
-
-/// As [`three_cpus`], with too many orders for every run of the tests: at most 2 preemptions, and at length 3.
-pub(crate) fn three_cpus_in_part(f: impl Fn() + Sync + Send + 'static) {
-    explore(Orders::part(2, Some(3)), f);
 }
 
 /// Which orders of the CPUs' steps are taken: those with at most so many preemptions.
@@ -65,10 +61,10 @@ impl Orders {
         is_part: false,
     };
 
-    fn part(few: usize, at_length: Option<usize>) -> Self {
+    fn in_part(preemptions: usize) -> Self {
         let is_part = env::var_os(AT_LENGTH).is_none();
         Self {
-            preemptions: if is_part { Some(few) } else { at_length },
+            preemptions: is_part.then_some(preemptions),
             is_part,
         }
     }
@@ -80,11 +76,10 @@ impl fmt::Display for Orders {
             Some(most) => write!(f, "at most {most} preemptions")?,
             None => f.write_str("unbounded")?,
         }
-        f.write_str(if self.is_part {
-            "; a part, the rest at length"
-        } else {
-            ""
-        })
+        if self.is_part {
+            f.write_str("; unbounded at length")?;
+        }
+        Ok(())
     }
 }
 

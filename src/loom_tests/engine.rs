@@ -1,7 +1,7 @@
 //! Shootdowns against CPUs that come, go and switch, and against the end of a space.
 
 use super::world::{Engine, Host, Page, Plain, SILENT, Space, become_cpu, flush};
-use super::{two_cpus, two_cpus_in_part};
+use super::{three_cpus, two_cpus};
 use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use loom::thread;
@@ -70,7 +70,7 @@ fn loom_promise_02_join_against_flush() {
 /// A CPU that is online switches to the space for the first time, and later serves.
 #[test]
 fn loom_promise_02_switch_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -90,7 +90,7 @@ fn loom_promise_02_switch_against_flush() {
 /// A CPU leaves while it is asked: it counts as done only when it uses nothing any more.
 #[test]
 fn loom_promise_02_leave_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -108,7 +108,7 @@ fn loom_promise_02_leave_against_flush() {
 /// An NMI answers for a CPU that serves no interrupt: it read the number of the round before it flushed.
 #[test]
 fn loom_promise_04_nmi_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::new();
         become_cpu(1);
         world.engine.cpu_online().expect("CPU 1 fits");
@@ -157,7 +157,7 @@ fn loom_promise_10_switch_against_retire() {
 /// An attach against `retire`: it is refused, or it is released and waited for.
 #[test]
 fn loom_promise_10_attach_against_retire() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::new();
         let attaches = cpu(&world, 1, |world| {
             let attached = world.engine.attach(&world.space, &SILENT, AttachKey(1));
@@ -171,5 +171,32 @@ fn loom_promise_10_attach_against_retire() {
         }
         core::mem::forget(ticket);
         attaches.join().unwrap();
+    });
+}
+
+/// One CPU comes to the space while another leaves it: each is asked, or uses nothing of it any more.
+#[test]
+fn loom_promise_02_switch_and_leave_against_flush() {
+    three_cpus(|| {
+        let world = World::new();
+        for id in [2, 1] {
+            become_cpu(id);
+            world.engine.cpu_online().expect("there is room for three");
+        }
+        world.engine.switch_to(&world.space).expect("live");
+        become_cpu(0);
+        let leaves = cpu(&world, 1, |world| {
+            world.page.touch();
+            world.engine.cpu_offline();
+        });
+        let switches = cpu(&world, 2, |world| {
+            world.engine.switch_to(&world.space).expect("live");
+            world.page.touch();
+            world.engine.on_ipi();
+            world.page.touch();
+        });
+        world.unmap(2);
+        leaves.join().unwrap();
+        switches.join().unwrap();
     });
 }

@@ -1,12 +1,12 @@
 //! POWER: CPUs that let go of a process, against flushes and switches.
 
 use super::power_world::{World, cpu};
-use super::two_cpus_in_part;
+use super::{two_cpus, two_cpus_in_part};
 
 /// A CPU comes back to a process while it is flushed: it is a member still, and reached.
 #[test]
 fn loom_promise_02_power_switch_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::after_a_move();
         let switches = cpu(&world, 1, |world| {
             world.switch();
@@ -59,7 +59,7 @@ fn loom_promise_02_power_trim_against_switch() {
 /// Asked, it answers only when it runs the process again: it drops what it holds, and lets go of nothing.
 #[test]
 fn loom_promise_02_power_late_answer_lets_nothing_go() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::after_a_move();
         world.unmap(0);
         let answers = cpu(&world, 1, |world| {

@@ -14,7 +14,7 @@ mod smmuv3_unit;
 mod vtd;
 mod vtd_unit;
 
-use super::{three_cpus, two_cpus};
+use super::{three_cpus, two_cpus, two_cpus_in_part};
 use crate::address::{PageRange, PageSize, PhysAddr, VirtAddr};
 use crate::cost::Cost;
 use crate::dma::{DmaBarriers, DmaRegion, Mmio};

@@ -28,6 +28,10 @@ pub(super) fn become_cpu(cpu: u32) {
     CURRENT.with(|current| current.set(cpu));
 }
 
+pub(super) fn current_cpu() -> CpuId {
+    CpuId::new(CURRENT.with(Cell::get))
+}
+
 /// One page: its entry in memory, and the frame behind it.
 pub(super) struct Page {
     mapped: AtomicU32,
@@ -81,7 +85,7 @@ unsafe impl Platform for Host {
     type IrqGuard = ();
 
     fn cpu(&self) -> CpuId {
-        CpuId::new(CURRENT.with(Cell::get))
+        current_cpu()
     }
 
     fn pin_cpu(&self) {}

@@ -1,7 +1,7 @@
 //! x86-64: generations and switches against flushes.
 
 use super::x86_world::{World, as_cpu, cpu};
-use super::{three_cpus, two_cpus_in_part};
+use super::{three_cpus, two_cpus, two_cpus_in_part};
 use crate::address::{PageSize, VirtAddr};
 use crate::arch::Arch;
 use crate::arch::x86_64::Config;
@@ -26,7 +26,7 @@ fn after_a_run() -> Arc<World> {
 /// A CPU comes back to a space while it is flushed: it is asked, or finds the generation raised.
 #[test]
 fn loom_promise_02_x86_switch_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = after_a_run();
         let switches = cpu(&world, 1, |world| {
             world.switch();
@@ -42,7 +42,7 @@ fn loom_promise_02_x86_switch_against_flush() {
 /// A CPU that keeps the root for nobody wakes while the space is flushed.
 #[test]
 fn loom_promise_02_x86_lazy_wake_against_flush() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::new(ASKED, 2);
         as_cpu(1, || {
             world.switch();
@@ -110,7 +110,7 @@ fn loom_promise_05_x86_changes_in_any_order() {
 #[test]
 fn loom_promise_04_x86_nmi_against_switch() {
     for point in 0..4 {
-        two_cpus_in_part(3, move || {
+        two_cpus(move || {
             let world = after_a_run();
             let switches = cpu(&world, 1, move |world| {
                 let nmi_at = |here| {
@@ -165,5 +165,33 @@ fn loom_promise_07_x86_promotion_against_flush() {
         });
         world.unmap(0, 2);
         runs.join().unwrap();
+    });
+}
+
+/// Two CPUs come back to a space while it is flushed, and each is asked or finds the generation raised.
+#[test]
+fn loom_promise_02_x86_two_switches_against_flush() {
+    three_cpus(|| {
+        let world = World::new(ASKED, 3);
+        for id in [1, 2] {
+            as_cpu(id, || {
+                world.switch();
+                world.touch(0);
+                world.switch_to_kernel();
+            });
+        }
+        world.switch();
+        let switches = [1, 2].map(|id| {
+            cpu(&world, id, |world| {
+                world.switch();
+                world.touch(0);
+                world.engine.on_ipi();
+                world.touch(0);
+            })
+        });
+        world.unmap(0, 2);
+        for switches in switches {
+            switches.join().unwrap();
+        }
     });
 }

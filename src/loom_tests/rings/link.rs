@@ -5,7 +5,7 @@ use super::link_unit::Registers as Unit;
 use super::races::{
     release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
 };
-use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World};
+use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World, spawn, two_cpus_in_part};
 use crate::iommu::ocxl::{
     Config, Context, FunctionId, Host, HostError, Link, Mode, Pasid, Pid, Process,
 };
@@ -122,5 +122,11 @@ fn loom_promise_10_link_release_against_flush() {
 /// Each step of the end is asked for by one of them alone.
 #[test]
 fn loom_promise_10_link_two_releases() {
-    release_against(&[Task::Release], 0, world);
+    two_cpus_in_part(2, || {
+        let world = world();
+        let other = spawn(&world, |world| world.shoot(&[Task::Release], 0));
+        let mut shots = world.shoot(&[Task::Release], 0);
+        shots.extend(other.join().unwrap());
+        world.finish(shots);
+    });
 }

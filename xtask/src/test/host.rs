@@ -72,9 +72,20 @@ pub(crate) fn all_features() -> Tally {
     )
 }
 
+/// Where it is set, the models of two CPUs that have too many orders for every run are explored whole.
+const LOOM_AT_LENGTH: &str = "TLB_LOOM_AT_LENGTH";
+
 /// The interleaving tests, the library's module `loom_tests`, under loom's own atomics.
 pub(crate) fn loom() -> Tally {
-    let mut cargo = workspace::cargo();
+    interleavings(&mut workspace::cargo(), LIMIT)
+}
+
+/// As [`loom`], with no bound for two CPUs at all.
+pub(crate) fn loom_at_length() -> Tally {
+    interleavings(workspace::cargo().env(LOOM_AT_LENGTH, "1"), A_NIGHT)
+}
+
+fn interleavings(cargo: &mut std::process::Command, limit: Duration) -> Tally {
     cargo.args(["test", "--no-fail-fast", "--release"]);
     // Shown: how many executions each exploration was.
     cargo.args([
@@ -88,7 +99,7 @@ pub(crate) fn loom() -> Tally {
     cargo.env("RUSTFLAGS", "--cfg loom");
     // Other flags for every dependency: the usual folder would be rebuilt at each change from one to the other.
     cargo.env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
-    let mut tally = cargo_test("loom", &mut cargo);
+    let mut tally = within("loom", cargo, limit);
     // The other unit tests have run without loom.
     tally.skipped.retain(|why| why != FILTERED_OUT);
     if tally.passed == 0 && tally.failed.is_empty() {

@@ -42,7 +42,7 @@ const PARTS: [Part; 6] = [
     Part {
         name: "loom",
         short: host::loom,
-        long: host::loom,
+        long: host::loom_at_length,
     },
     Part {
         name: "litmus",

@@ -2,19 +2,25 @@
 
 use super::{Allocator, AsidSlot, Numbers};
 use crate::cpu_set::CpuId;
-use crate::loom_tests::two_cpus_in_part;
+use crate::loom_tests::{three_cpus, two_cpus};
 use loom::sync::Arc;
 use loom::thread;
 
-/// ASIDs 1 to 3.
-const NUMBERS: Numbers = Numbers {
+/// ASIDs 1 to 3: fewer than two CPUs with a space each can use up.
+const FEW: Numbers = Numbers {
     asid_bits: 2,
     pairs: false,
 };
+/// ASIDs 1 to 7.
+const MORE: Numbers = Numbers {
+    asid_bits: 3,
+    pairs: false,
+};
 
-const SPACES: usize = 4;
+const SPACES: usize = 9;
 
 struct World {
+    numbers: Numbers,
     allocator: Allocator<1>,
     slots: [AsidSlot; SPACES],
 }
@@ -22,25 +28,25 @@ struct World {
 /// Whose entries one CPU holds under each ASID. No other CPU sees them.
 struct Cpu {
     id: CpuId,
-    held: [Option<usize>; 4],
+    held: [Option<usize>; 8],
 }
 
 impl Cpu {
     fn new(id: u32) -> Self {
         Self {
             id: CpuId::new(id),
-            held: [None; 4],
+            held: [None; 8],
         }
     }
 
     /// Switches to the space and walks its table.
     fn run(&mut self, world: &World, space: usize) {
         let held = &mut self.held;
-        let mut flush = || *held = [None; 4];
+        let mut flush = || *held = [None; 8];
         let given = world.allocator.activate(
             self.id,
             &world.slots[space],
-            NUMBERS,
+            world.numbers,
             &mut || (),
             &mut flush,
         );
@@ -53,22 +59,27 @@ impl Cpu {
     }
 }
 
-/// Two CPUs that have used up the ASIDs: CPU 0 runs space 2 and has run space 0, CPU 1 runs space 1.
-fn used_up() -> (Arc<World>, [Cpu; 2]) {
+/// CPUs that have used up the ASIDs.
+fn after<const CPUS: usize>(
+    numbers: Numbers,
+    runs: &[(usize, usize)],
+) -> (Arc<World>, [Cpu; CPUS]) {
     let world = Arc::new(World {
+        numbers,
         allocator: Allocator::new(),
         slots: core::array::from_fn(|_| AsidSlot::new()),
     });
-    let mut cpus = [Cpu::new(0), Cpu::new(1)];
-    cpus[0].run(&world, 0);
-    cpus[1].run(&world, 1);
-    cpus[0].run(&world, 2);
+    let mut cpus = core::array::from_fn(|id| Cpu::new(id as u32));
+    for &(cpu, space) in runs {
+        cpus[cpu].run(&world, space);
+    }
     (world, cpus)
 }
 
+/// CPU 0 runs space 2 and has run space 0, CPU 1 runs space 1.
 fn race(first: [usize; 2], second: [usize; 2]) {
-    two_cpus_in_part(3, move || {
-        let (world, [mut one, mut other]) = used_up();
+    two_cpus(move || {
+        let (world, [mut one, mut other]) = after(FEW, &[(0, 0), (1, 1), (0, 2)]);
         let there = world.clone();
         let switches = thread::spawn(move || {
             second.iter().for_each(|&space| other.run(&there, space));
@@ -88,4 +99,21 @@ fn loom_promise_07_rollover_against_switch() {
 #[test]
 fn loom_promise_07_two_rollovers() {
     race([3, 0], [0, 3]);
+}
+
+/// Two CPUs switch, to spaces that the others have run and to one that both run, while the third ends the generation.
+#[test]
+fn loom_promise_07_rollover_against_two_switches() {
+    let runs = [(0, 0), (1, 1), (2, 2), (0, 3), (1, 4), (2, 5), (0, 6)];
+    three_cpus(move || {
+        let (world, [one, other, mut last]) = after(MORE, &runs);
+        let others = [(2, one), (6, other)].map(|(space, mut cpu)| {
+            let world = world.clone();
+            thread::spawn(move || cpu.run(&world, space))
+        });
+        last.run(&world, 7);
+        for switches in others {
+            switches.join().expect("its assertions hold");
+        }
+    });
 }
