@@ -268,6 +268,9 @@ struct Shot {
 
 impl<T: SecondaryTlb, U: Unit> World<T, U> {
     fn new(tlb: T, key: AttachKey, unit: Arc<Shared<U>>, pages: Pages) -> Arc<Self> {
+        unit.with(Unit::step);
+        let uses = unit.with(|unit| unit.walks() && unit.is_let_through());
+        assert!(uses, "nothing would ever be stale");
         Arc::new(Self {
             tlb,
             key,

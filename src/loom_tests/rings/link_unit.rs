@@ -13,6 +13,7 @@ pub(super) struct Registers {
     /// What is being invalidated.
     launched: Option<u64>,
     launches: u32,
+    was_shown: bool,
     caches: Caches,
     fault: Fault,
     /// Where the device's process element is, and whether the device acts by it.
@@ -25,7 +26,7 @@ pub(super) struct Registers {
 }
 
 impl Unit for Registers {
-    /// A look shows what was, and takes the invalidation to its end.
+    /// The first look at an invalidation finds it under way, the next takes it to its end.
     fn read(&mut self, offset: usize) -> u64 {
         if offset != STAT || self.launched.is_none() {
             return 0;
@@ -34,8 +35,11 @@ impl Unit for Registers {
             (self.fault, self.launched) = (Fault::None, None);
             return u64::MAX;
         }
+        if !core::mem::replace(&mut self.was_shown, true) {
+            return STAT_PENDING.swap_bytes();
+        }
         self.step();
-        STAT_PENDING.swap_bytes()
+        0
     }
 
     fn write(&mut self, offset: usize, value: u64) {
@@ -44,6 +48,7 @@ impl Unit for Registers {
             LNCH => {
                 assert!(self.launched.is_none(), "over one that is under way");
                 self.launches += 1;
+                self.was_shown = false;
                 let is_process = value.swap_bytes() & LNCH_IS_PROCESS != 0;
                 let pages = bit(self.address >> 12 & 0x3f);
                 self.launched = Some(if is_process { ALL } else { pages });

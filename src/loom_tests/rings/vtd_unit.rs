@@ -138,6 +138,10 @@ impl Unit for Vtd {
     }
 
     fn step(&mut self) {
+        // What is not present is not cached (CAP.CM = 0).
+        if !self.walks() {
+            self.read_configuration();
+        }
         if self.walks() {
             self.caches.fill(self.caches.mapped);
         }
