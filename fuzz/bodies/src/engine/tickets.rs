@@ -57,6 +57,8 @@ impl<'m> Kernel<'m> {
         }
     }
 
+    // The ticket is the point of the error.
+    #[allow(clippy::result_large_err)]
     fn wait(&mut self, Open { of, items, ticket }: Open<'m>) {
         match self.machine.in_time(1, || ticket.wait()) {
             Ok(_) => self.ended(&of, &items),
@@ -68,6 +70,8 @@ impl<'m> Kernel<'m> {
         }
     }
 
+    // The ticket is the point of the error.
+    #[allow(clippy::result_large_err)]
     fn wait_for_two(&mut self, index: usize) {
         let one = self.open.swap_remove(index);
         let other = self.open.remove(0);
