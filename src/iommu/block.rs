@@ -31,6 +31,8 @@ mod tests {
         // Three pages in a block of four, and two in one of four.
         assert_eq!(cut(0x1000, 0x3fff, 12), None);
         assert_eq!(cut(0x1000, 0x2fff, 12), None);
+        // Four pages in the middle of a block of eight.
+        assert_eq!(cut(0x10_3000, 0x10_6fff, 12), None);
         // Two pages in a block of eight; in units of four they are all of it.
         assert_eq!(cut(0x3000, 0x4fff, 12), Some(0x4000));
         assert_eq!(cut(0x3000, 0x4fff, 14), None);
