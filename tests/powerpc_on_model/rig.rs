@@ -240,9 +240,10 @@ impl Machine for Rig {
     }
 
     /// A CPU that is asked lets go of the whole process.
+    /// Where interrupts are late, a CPU that an earlier flush has asked to let go may do it now.
     fn surplus(&self, cost: &Cost) -> Surplus {
-        match cost.ipis {
-            0 => Surplus::None,
+        match (cost.ipis, self.parts.delay) {
+            (0, 0) => Surplus::None,
             _ => Surplus::Any,
         }
     }
