@@ -57,7 +57,7 @@ pub type Finishing<'b, 'e, P, const WORDS: usize, S, B> =
 /// Its books lie in the value and in the storage that the caller lends, never in the memory that is to be released.
 ///
 /// Several gathers of one space may be open at once. Each may have met entries that another has cleared and not flushed; so whoever
-/// finishes while another is open flushes the whole space.
+/// finishes while another is open flushes the whole space. A gather that has ended is open again as soon as something more is gathered.
 ///
 /// A gather that is dropped finishes first.
 pub struct Gather<'e, P, const WORDS: usize, S, B>
@@ -79,6 +79,15 @@ pub(super) struct Gathered<'e, A: Arch, const WORDS: usize> {
 }
 
 impl<A: Arch, const WORDS: usize> Gathered<'_, A, WORDS> {
+    /// Takes something in: others count a gather that had ended again, before the lock under which the entry was cleared is let go.
+    fn open(&mut self) -> Result<(), Refused> {
+        if !self.is_open && !self.space.open_gather() {
+            return Err(Refused::Retired);
+        }
+        self.is_open = true;
+        Ok(())
+    }
+
     /// The last flush is complete; what all of them cost.
     pub(super) fn end(&mut self, last: Cost) -> Cost {
         self.cost += last;
@@ -183,6 +192,7 @@ where
     }
 
     fn gather(&mut self, flush: Flush, item: Option<Item>) -> Result<(), GatherError<WORDS>> {
+        self.gathered.open().map_err(GatherError::Refused)?;
         let told = match self.batch.add(self.gathered.space, flush) {
             Ok(()) => Ok(()),
             Err(AddError::Refused(refused)) => return Err(GatherError::Refused(refused)),

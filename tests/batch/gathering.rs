@@ -173,6 +173,28 @@ fn promise_03_nested_gathers_flush_what_the_other_has_cleared() {
     assert!(!stale(machine, space, 5));
 }
 
+/// A last flush that was let go may have ended the gather, which nobody is told: what goes into it after that is pending all the same.
+#[test]
+fn promise_03_gather_that_goes_on_after_its_end_is_open_again() {
+    let (machine, engine, space) = machine(true);
+    let [one, other] = [Sink::new(), Sink::new()];
+    let mut first = Gather::new(engine, space, Frames::inline::<4>(one)).unwrap();
+    drop(first.start_finish().unwrap());
+    assert!(!space.is_flush_pending());
+    machine.unmap(space, 3);
+    first.unmap(page(3), SIZE, frame(3)).unwrap();
+    let mut second = Gather::new(engine, space, Frames::inline::<4>(other)).unwrap();
+    second.finish().unwrap();
+    assert!(!stale(machine, space, 3), "its caller may rely on that");
+    drop(second);
+    first.finish().unwrap();
+    assert_eq!(one.released().0, 1);
+    assert!(!space.is_flush_pending());
+    assert!(engine.retire(space).unwrap().wait().is_ok());
+    let refused = first.unmap(page(4), SIZE, frame(4));
+    assert_eq!(refused, Err(GatherError::Refused(Refused::Retired)));
+}
+
 /// Nothing was found to unmap, but another may have been there first.
 #[test]
 fn promise_03_empty_gather_flushes_only_beside_another() {

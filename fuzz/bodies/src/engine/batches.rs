@@ -17,6 +17,8 @@ pub(super) type Batch<'m> = Reclaim<'m, Ground, 1, 2, Frames<'m, Sink, [Item; PL
 
 pub(super) struct Gathering<'m> {
     space: usize,
+    /// Not where a last flush of it was let go: that may have completed, and ended it.
+    is_open: bool,
     gather: Gather<'m, Ground, 1, Sink, [Item; PLACES]>,
 }
 
@@ -115,7 +117,11 @@ impl<'m> Kernel<'m> {
         if self.gathers.len() < 2 && (self.gathers.is_empty() || input.flag()) {
             let frames = Frames::inline::<PLACES>(&machine.sink);
             match Gather::new(&*machine.engine, &machine.spaces[space].0, frames) {
-                Ok(gather) => self.gathers.push(Gathering { space, gather }),
+                Ok(gather) => self.gathers.push(Gathering {
+                    space,
+                    is_open: true,
+                    gather,
+                }),
                 Err(error) => assert!(self.lives[space] != Life::Live, "{error:?}"),
             }
         }
@@ -127,9 +133,14 @@ impl<'m> Kernel<'m> {
         };
         machine.sink.begin(frame);
         let (at, base) = (VirtAddr::new(address(page)), PhysAddr::new(frame));
-        let Some(Gathering { gather, .. }) = self.gathers.last_mut() else {
-            unreachable!("it is open");
+        let Some(Gathering {
+            gather, is_open, ..
+        }) = self.gathers.last_mut()
+        else {
+            unreachable!("it is there");
         };
+        // Also where it had ended.
+        *is_open = true;
         let gathered = machine.in_time(3, || match input.flag() {
             true => gather.unmap_dirty(at, PageSize::KIB_4, base),
             false => gather.unmap(at, PageSize::KIB_4, Some(base)),
@@ -149,7 +160,16 @@ impl<'m> Kernel<'m> {
             return;
         }
         let index = input.below(self.gathers.len() as u64) as usize;
-        let Gathering { space, mut gather } = self.gathers.remove(index);
+        let Gathering {
+            space,
+            mut is_open,
+            mut gather,
+        } = self.gathers.remove(index);
+        let is_wide = is_open
+            && self
+                .gathers
+                .iter()
+                .any(|it| it.is_open && it.space == space);
         let is_over = match input.below(4) {
             0 => machine.in_time(1, || gather.finish()).is_ok(),
             1 => {
@@ -162,12 +182,17 @@ impl<'m> Kernel<'m> {
             }
             _ => {
                 let finishing = gather.start_finish().expect("a CPU that is known");
+                is_open = false;
                 machine.in_time(2, || go_through(finishing, input))
             }
         };
         if !is_over {
-            self.gathers.push(Gathering { space, gather });
-        } else if self.gathers.iter().any(|open| open.space == space) {
+            self.gathers.push(Gathering {
+                space,
+                is_open,
+                gather,
+            });
+        } else if is_wide {
             // It may have met what the other has cleared.
             self.flushed(|of, _| of == space);
         }
