@@ -44,6 +44,10 @@ impl<P: Platform, const WORDS: usize> Shootdown<P, WORDS> {
     ///
     /// # Context
     /// On the CPU itself, with interrupts off and no space running. Afterwards it touches no mapping that may be flushed until it comes online again.
+    ///
+    /// Where CPUs are interrupted nobody tells it either that tables of the kernel's half are freed, and speculation walks what nothing
+    /// touches (Intel SDM Vol 3A 4.10.2.3 and 4.10.3.1): before the call it loads a root through which no such table is reached, or it is
+    /// stopped before the first of them is freed. The same holds of a CPU that is on its way to [`cpu_online`](Self::cpu_online).
     pub fn cpu_offline(&self) {
         let _irqs_off = self.platform.irq_save();
         let me = self.platform.cpu();

@@ -64,14 +64,26 @@ impl Kernel<'_> {
         if cpu == machine.me() {
             return;
         }
+        let port = machine.model.cpu(cpu);
         if self.online[cpu] {
             if self.runs[cpu] != Root::Borrowed {
                 self.leave(cpu);
             }
-            machine.on(cpu, || machine.engine.cpu_offline());
+            machine.on(cpu, || {
+                // Nobody tells it any more what becomes of the kernel's half, and speculation walks what nobody touches.
+                port.run_kernel(machine.parked.root());
+                if self.runs[cpu] != Root::Borrowed {
+                    port.run_nothing();
+                }
+                machine.engine.cpu_offline();
+            });
             self.runs[cpu] = Root::Kernel;
         } else {
-            machine.on(cpu, || machine.engine.cpu_online().expect("alike"));
+            machine.on(cpu, || {
+                port.run_kernel(machine.kernel.root());
+                port.run_nothing();
+                machine.engine.cpu_online().expect("alike");
+            });
         }
         self.online[cpu] = !self.online[cpu];
     }

@@ -46,6 +46,8 @@ pub(super) struct Machine {
     pub(super) ground: Ground,
     pub(super) engine: Arc<Engine>,
     pub(super) kernel: Tables,
+    /// Where CPUs that are offline wait: nothing of the kernel's half that changes is reached from here.
+    pub(super) parked: Tables,
     pub(super) spaces: Vec<(Space, Tables)>,
     pub(super) device: &'static Device,
 }
@@ -74,6 +76,7 @@ impl Machine {
         let registered = engine.register_instance(device);
         registered.expect("the first");
         let kernel = model.x86_tables();
+        let parked = model.x86_tables();
         for cpu in 0..CPUS {
             model.cpu(cpu).run_kernel(kernel.root());
             model.cpu(cpu).run_nothing();
@@ -91,6 +94,7 @@ impl Machine {
             ground,
             engine,
             kernel,
+            parked,
             device,
         }
     }
