@@ -26,6 +26,7 @@ use core::task::Poll;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::boxed::Box;
 use std::sync;
 use std::vec::Vec;
 
@@ -246,7 +247,8 @@ unsafe impl RingLock for Lock {
 
 /// A driver with one address space attached, and its unit.
 struct World<T, U> {
-    tlb: T,
+    /// Loom's threads have small stacks.
+    tlb: Box<T>,
     key: AttachKey,
     unit: Arc<Shared<U>>,
     _pages: Pages,
@@ -267,7 +269,7 @@ struct Shot {
 }
 
 impl<T: SecondaryTlb, U: Unit> World<T, U> {
-    fn new(tlb: T, key: AttachKey, unit: Arc<Shared<U>>, pages: Pages) -> Arc<Self> {
+    fn new(tlb: Box<T>, key: AttachKey, unit: Arc<Shared<U>>, pages: Pages) -> Arc<Self> {
         unit.with(Unit::step);
         let uses = unit.with(|unit| unit.walks() && unit.is_let_through());
         assert!(uses, "nothing would ever be stale");

@@ -13,6 +13,7 @@ use crate::iommu::amd::{
     Config, Context, DeviceId, DeviceKind, DeviceSetup, Iommu, Memory, Translation,
 };
 use loom::sync::Arc;
+use std::boxed::Box;
 
 type Tlb = Iommu<Port<Unit>, Port<Unit>, Lock, 1, 128>;
 
@@ -33,7 +34,7 @@ fn world() -> Arc<World<Tlb, Unit>> {
     };
     let port = || Port(unit.clone());
     let config = Config::new(1 << 24 | 1 << 27);
-    let tlb = Iommu::new(port(), port(), Lock::new(), memory, config).unwrap();
+    let tlb = Box::new(Iommu::new(port(), port(), Lock::new(), memory, config).unwrap());
     let wait = &mut || true;
     tlb.init(wait).unwrap();
     let setup = DeviceSetup {

@@ -12,6 +12,7 @@ use crate::iommu::ocxl::{
 use crate::sync::UnsafeCell;
 use core::task::Poll;
 use loom::sync::Arc;
+use std::boxed::Box;
 
 type Tlb = Link<Port<Unit>, Port<Unit>, Lock, Firmware, 1, 2>;
 
@@ -73,7 +74,7 @@ fn world() -> Arc<World<Tlb, Unit>> {
     let spa = pages.region(0, PAGE);
     let element = spa.phys().raw() + 128;
     let mode = Mode::Atsd(port());
-    let tlb = Link::new(mode, port(), Lock::new(), spa, firmware, config).unwrap();
+    let tlb = Box::new(Link::new(mode, port(), Lock::new(), spa, firmware, config).unwrap());
     let context = Context {
         pasid: Pasid::new(1).unwrap(),
         function: FunctionId(0),

@@ -11,6 +11,7 @@ use crate::iommu::smmuv3::{
     StreamId, StreamSetup, TableUpdates, TranslationConfig,
 };
 use loom::sync::Arc;
+use std::boxed::Box;
 
 type Tlb = Smmu<Port<Unit>, Port<Unit>, Lock, 1, 4>;
 
@@ -42,7 +43,7 @@ fn completed_by(completion: Completion) -> impl Fn() -> Arc<World<Tlb, Unit>> {
             ..Config::new()
         };
         let port = || Port(unit.clone());
-        let tlb = Smmu::new(port(), port(), Lock::new(), memory, config).unwrap();
+        let tlb = Box::new(Smmu::new(port(), port(), Lock::new(), memory, config).unwrap());
         let wait = &mut || true;
         tlb.init(wait).unwrap();
         let setup = StreamSetup {

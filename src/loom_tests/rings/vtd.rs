@@ -10,6 +10,7 @@ use crate::iommu::vtd::{
     Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, SourceId, TranslationConfig, Vtd,
 };
 use loom::sync::Arc;
+use std::boxed::Box;
 
 type Tlb = Vtd<Port<Unit>, Port<Unit>, Lock, 1, 64>;
 
@@ -29,7 +30,7 @@ fn world() -> Arc<World<Tlb, Unit>> {
         contexts: pages.region(3, PAGE),
     };
     let port = || Port(unit.clone());
-    let tlb = Vtd::new(port(), port(), Lock::new(), memory, Config::new()).unwrap();
+    let tlb = Box::new(Vtd::new(port(), port(), Lock::new(), memory, Config::new()).unwrap());
     let wait = &mut || true;
     tlb.init(wait).unwrap();
     let device_tlb = DeviceTlb {
