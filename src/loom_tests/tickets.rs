@@ -1,6 +1,6 @@
 //! Tickets that are looked at elsewhere than where they came from, and futures that are woken there.
 
-use super::world::{Page, Plain, become_cpu, current_cpu, flush};
+use super::world::{Page, Plain, become_cpu, current_cpu, flush, holds_page};
 use super::{three_cpus, two_cpus};
 use crate::cpu_set::{CpuId, CpuMask};
 use crate::platform::Platform;
@@ -8,6 +8,7 @@ use crate::shootdown::Shootdown;
 use crate::space::AddressSpace;
 use crate::ticket::Ticket;
 use core::future::{Future, IntoFuture};
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Waker};
 use loom::sync::{Arc, Mutex};
@@ -48,7 +49,8 @@ unsafe impl Platform for Host {
 }
 
 type Engine = Shootdown<Host, 1>;
-type Flush = Ticket<'static, Host, 1>;
+/// Never dropped: a ticket that is not complete waits then, and loom's threads never spin.
+type Flush = ManuallyDrop<Ticket<'static, Host, 1>>;
 
 struct World {
     engine: Engine,
@@ -59,7 +61,8 @@ struct World {
 }
 
 impl World {
-    /// Three CPUs are online; CPU 0, the calling thread, and CPU 2 run the space.
+    /// Three CPUs are online; CPU 0, the calling thread, and CPU 2 run the space. CPU 1 has made the request by which theirs could be
+    /// mistaken: to CPU 2, of the same number, and answered.
     fn new() -> Arc<Self> {
         let host = Host {
             is_raised: Mutex::new(false),
@@ -74,6 +77,16 @@ impl World {
                 engine.switch_to(&space).expect("live");
             }
         }
+        become_cpu(1);
+        let mut earlier = ManuallyDrop::new(engine.start(&space, flush()).expect("live"));
+        for cpu in [2, 0] {
+            become_cpu(cpu);
+            engine.on_ipi();
+        }
+        become_cpu(1);
+        assert!(earlier.poll().is_ready());
+        become_cpu(0);
+        *engine.platform().is_raised.lock().unwrap() = false;
         Arc::new(Self {
             engine,
             space,
@@ -83,12 +96,10 @@ impl World {
     }
 
     /// Looks so often, and frees the frame once everybody has answered.
-    fn look(&self, mut ticket: Flush, looks: u32) {
+    fn look(&self, ticket: &mut Flush, looks: u32) {
         if (0..looks).any(|_| ticket.poll().is_ready()) {
             self.page.free();
         }
-        // Who is not done must not wait here: loom's threads never spin.
-        core::mem::forget(ticket);
     }
 
     /// The CPU that is asked. It may answer before its interrupt comes; that wakes who awaits the answer.
@@ -97,6 +108,20 @@ impl World {
         self.engine.on_ipi();
         self.wake_if_raised();
         self.page.touch();
+    }
+
+    /// The interrupt comes where it has not come yet.
+    fn target_has_answered(&self) {
+        become_cpu(2);
+        self.wake_if_raised();
+    }
+
+    fn hand(&self, ticket: Flush) {
+        *self.handed.lock().unwrap() = Some(ticket);
+    }
+
+    fn take(&self) -> Option<Flush> {
+        self.handed.lock().unwrap().take()
     }
 
     fn wake_if_raised(&self) {
@@ -114,10 +139,10 @@ impl World {
 
 /// Unmaps the page and starts its flush.
 fn unmap(world: &Arc<World>) -> Flush {
-    // SAFETY: every thread is joined, and every ticket forgotten or complete, before the world is dropped.
+    // SAFETY: every thread is joined before the world is dropped, and no ticket is looked at or dropped afterwards.
     let world: &'static World = unsafe { &*core::ptr::from_ref(&**world) };
     world.page.unmap();
-    world.engine.start(&world.space, flush()).expect("live")
+    ManuallyDrop::new(world.engine.start(&world.space, flush()).expect("live"))
 }
 
 fn cpu(
@@ -138,10 +163,13 @@ fn loom_promise_03_ticket_moves_with_its_task() {
     two_cpus(|| {
         let world = World::new();
         let target = cpu(&world, 2, |world| world.run_target());
-        let ticket = unmap(&world);
+        let mut ticket = unmap(&world);
         become_cpu(1);
-        world.look(ticket, 2);
+        world.look(&mut ticket, 2);
         target.join().unwrap();
+        world.target_has_answered();
+        become_cpu(1);
+        assert!(ticket.poll().is_ready());
     });
 }
 
@@ -152,37 +180,43 @@ fn loom_promise_03_ticket_is_looked_at_elsewhere() {
         let world = World::new();
         let target = cpu(&world, 2, |world| world.run_target());
         let looks = cpu(&world, 1, |world| {
-            let handed = world.handed.lock().unwrap().take();
-            if let Some(ticket) = handed {
-                world.look(ticket, 2);
+            if let Some(mut ticket) = world.take() {
+                world.look(&mut ticket, 2);
+                world.hand(ticket);
             }
         });
-        let ticket = unmap(&world);
-        *world.handed.lock().unwrap() = Some(ticket);
+        world.hand(unmap(&world));
         looks.join().unwrap();
         target.join().unwrap();
-        core::mem::forget(world.handed.lock().unwrap().take());
+        world.target_has_answered();
+        become_cpu(1);
+        let mut ticket = world.take().expect("handed back");
+        assert!(ticket.poll().is_ready());
     });
 }
 
-/// The CPU that starts and the CPU that is asked are the same that look and answer, but the other way round.
+/// The CPU that is asked is the one that looks: it answers itself.
 #[test]
 fn loom_promise_06_ticket_goes_to_the_cpu_that_is_asked() {
     two_cpus(|| {
         let world = World::new();
         let target = cpu(&world, 2, |world| {
             world.page.touch();
-            let handed = world.handed.lock().unwrap().take();
-            if let Some(mut ticket) = handed {
-                // Its own look answers.
+            if let Some(mut ticket) = world.take() {
                 assert!(ticket.poll().is_ready());
+                assert!(!holds_page(), "an entry of a freed page");
                 world.page.free();
             }
         });
-        let ticket = unmap(&world);
-        *world.handed.lock().unwrap() = Some(ticket);
+        world.hand(unmap(&world));
         target.join().unwrap();
-        core::mem::forget(world.handed.lock().unwrap().take());
+        // Where it came too late for the target it is looked at now.
+        become_cpu(2);
+        assert!(
+            world
+                .take()
+                .is_none_or(|mut ticket| ticket.poll().is_ready())
+        );
     });
 }
 
@@ -195,32 +229,28 @@ impl Wake for Woken {
     }
 }
 
-/// Polls the future once. Whether it is ready.
-fn await_once(world: &Arc<World>, woken: &sync::Arc<Woken>) -> bool {
-    let waker = Waker::from(woken.clone());
-    let mut future = unmap(world).into_future();
-    let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
-    let is_ready = polled.is_ready();
-    // Not to be waited for here: loom's threads never spin.
-    core::mem::forget(future);
-    if is_ready {
-        world.page.free();
-    }
-    is_ready
-}
-
-/// An answer that the task does not see wakes it, on the CPU that answers.
+/// An answer that the task does not see wakes it, and it goes on on another CPU.
 #[test]
 fn loom_promise_03_no_wake_up_is_lost() {
     two_cpus(|| {
         let world = World::new();
         let woken = sync::Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
         let target = cpu(&world, 2, |world| world.run_target());
-        let is_ready = await_once(&world, &woken);
+        let ticket = ManuallyDrop::into_inner(unmap(&world));
+        let mut future = ManuallyDrop::new(ticket.into_future());
+        let mut is_ready = || {
+            let polled = Pin::new(&mut *future).poll(&mut Context::from_waker(&waker));
+            polled.is_ready()
+        };
+        let is_done = is_ready();
+        if is_done {
+            world.page.free();
+        }
         target.join().unwrap();
-        // Its interrupt may still be to come.
-        become_cpu(2);
-        world.wake_if_raised();
-        assert!(is_ready || woken.0.load(SeqCst), "asleep");
+        world.target_has_answered();
+        assert!(is_done || woken.0.load(SeqCst), "asleep");
+        become_cpu(1);
+        assert!(is_done || is_ready());
     });
 }

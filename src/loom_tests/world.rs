@@ -65,11 +65,16 @@ impl Page {
 
     /// The calling CPU uses the page, as its TLB has it or as the walk finds it.
     pub(super) fn touch(&self) {
-        if CACHED.with(Cell::get) || self.is_mapped() {
+        if holds_page() || self.is_mapped() {
             CACHED.with(|cached| cached.set(true));
             self.access();
         }
     }
+}
+
+/// Whether the calling CPU has the page in its TLB.
+pub(super) fn holds_page() -> bool {
+    CACHED.with(Cell::get)
 }
 
 pub(super) fn flush() -> Flush {
