@@ -22,7 +22,7 @@ fn loom_promise_02_power_switch_against_flush() {
 /// afterwards.
 #[test]
 fn loom_promise_02_power_letting_go_against_switch() {
-    two_cpus_in_part(3, || {
+    two_cpus(|| {
         let world = World::after_a_move();
         world.unmap(0);
         let switches = cpu(&world, 1, |world| {
