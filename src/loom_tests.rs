@@ -11,6 +11,7 @@ mod mailbox;
 mod power;
 mod power_world;
 mod rings;
+mod ticket_lock;
 mod tickets;
 mod world;
 mod x86;

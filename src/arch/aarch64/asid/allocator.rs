@@ -11,7 +11,7 @@ use crate::arch::bitmap::Bitmap;
 use crate::cpu_set::{AtomicCpuSet, CpuId};
 use crate::defects::Defect;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, const_unless_loom, spin_loop};
-use crate::ticket_lock::TicketLock;
+use crate::ticket_lock::ModelledLock;
 
 /// Enough for 16-bit ASIDs; loom follows each atomic, and 8 bits show it all there is to see.
 const BITMAP_WORDS: usize = if cfg!(loom) { 4 } else { 1024 };
@@ -42,7 +42,7 @@ impl Numbers {
 
 #[derive(Debug)]
 pub(in crate::arch::aarch64) struct Allocator<const WORDS: usize> {
-    lock: TicketLock,
+    lock: ModelledLock,
     generation: AtomicU64,
     cpus: PerCpu<WORDS>,
     /// CPUs that hold entries of an earlier generation.
@@ -60,7 +60,7 @@ impl<const WORDS: usize> Allocator<WORDS> {
     const_unless_loom! {
         pub(in crate::arch::aarch64) const fn new() -> Self {
             Self {
-                lock: TicketLock::new(),
+                lock: ModelledLock::new(),
                 generation: AtomicU64::new(Tagged::GENERATION),
                 cpus: PerCpu::new(),
                 stale: AtomicCpuSet::new(),

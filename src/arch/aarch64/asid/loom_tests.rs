@@ -101,15 +101,18 @@ fn loom_promise_07_two_rollovers() {
     race([3, 0], [0, 3]);
 }
 
-/// Two CPUs switch, to spaces that the others have run and to one that both run, while the third ends the generation.
+/// Three CPUs come to a new space, one of them by way of the space that another runs, one by way of that whose ASID the new one gets.
 #[test]
 fn loom_promise_07_rollover_against_two_switches() {
-    let runs = [(0, 0), (1, 1), (2, 2), (0, 3), (1, 4), (2, 5), (0, 6)];
+    let one_each = [(0, 0), (0, 1), (1, 2), (1, 3), (1, 4), (1, 5), (2, 6)];
+    // ASID 2 is full of space 1 everywhere; CPU 0 runs space 0, CPU 1 space 5, CPU 2 space 6.
+    let again = [(1, 1), (2, 1), (0, 0), (1, 5), (2, 6)];
+    let runs = [&one_each[..], &again].concat();
     three_cpus(move || {
         let (world, [one, other, mut last]) = after(MORE, &runs);
-        let others = [(2, one), (6, other)].map(|(space, mut cpu)| {
+        let others = [(one, [1, 7]), (other, [0, 7])].map(|(mut cpu, spaces)| {
             let world = world.clone();
-            thread::spawn(move || cpu.run(&world, space))
+            thread::spawn(move || spaces.iter().for_each(|&space| cpu.run(&world, space)))
         });
         last.run(&world, 7);
         for switches in others {
