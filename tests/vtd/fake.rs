@@ -343,20 +343,28 @@ impl Bench {
     }
 
     pub(crate) fn attach(&self, contexts: &[(u16, Option<u32>)]) -> AttachKey {
-        let contexts: Vec<_> = contexts
-            .iter()
-            .map(|&(sid, pasid)| Context {
-                device: SourceId(sid),
-                pasid: pasid.map(|pasid| Pasid::new(pasid).unwrap()),
-            })
-            .collect();
-        let translation = TranslationConfig {
-            root: PhysAddr::new(0x4_5678_9000),
-            levels: Levels::Four,
-        };
         let mut turns = turns(&self.lock, 10);
-        let key = self.vtd.attach(&contexts, &translation, &mut turns);
+        let key = self.vtd.attach(&named(contexts), &TRANSLATION, &mut turns);
         self.fake.take_log();
         key.unwrap()
     }
+
+    /// The first half of an attach.
+    pub(crate) fn reserve(&self, contexts: &[(u16, Option<u32>)]) -> AttachKey {
+        self.vtd.reserve(&named(contexts), &TRANSLATION).unwrap()
+    }
+}
+
+const TRANSLATION: TranslationConfig = TranslationConfig {
+    root: PhysAddr::new(0x4_5678_9000),
+    levels: Levels::Four,
+};
+
+/// Contexts by their requester and PASID.
+fn named(contexts: &[(u16, Option<u32>)]) -> Vec<Context> {
+    let contexts = contexts.iter().map(|&(sid, pasid)| Context {
+        device: SourceId(sid),
+        pasid: pasid.map(|pasid| Pasid::new(pasid).unwrap()),
+    });
+    contexts.collect()
 }

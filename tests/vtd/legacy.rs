@@ -32,7 +32,7 @@ fn legacy() -> Config {
     }
 }
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     Bench::new(LEGACY_CAP, LEGACY_ECAP, legacy())
 }
 

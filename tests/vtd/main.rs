@@ -1,5 +1,6 @@
 //! The VT-d driver against a small scripted unit that decodes the queue by constants of its own.
 
+mod attaching;
 mod bringing_up;
 mod encoding;
 mod errors;

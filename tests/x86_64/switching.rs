@@ -25,7 +25,7 @@ fn promise_07_six_spaces_keep_their_entries_and_the_seventh_takes_the_place_of_t
 
 #[test]
 fn promise_07_fewer_slots_are_fewer_identifiers() {
-    for (asked, had) in [(0, 1), (1, 1), (2, 2), (9, 6)] {
+    for (asked, had) in [(0, 1), (1, 1), (2, 2), (6, 6), (7, 6), (9, 6)] {
         let world = World::new(Config::new().slots(asked), Identification::FULL, 1);
         let spaces: Vec<_> = (0..20).map(|_| world.space()).collect();
         let highest = spaces.iter().map(|space| world.run(0, space)).max();
