@@ -90,6 +90,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_is_listed_and_may_be_changed() {
+        let mut spaces: Spaces<char, 2> = Spaces::new();
+        assert!(spaces.is_empty());
+        spaces.put(1, 'a');
+        assert!(!spaces.is_empty());
+        *spaces.get_mut(1).expect("what was put") = 'b';
+        assert_eq!(spaces.get_mut(0), None);
+        assert!(spaces.iter().eq(&['b']));
+    }
+
+    #[test]
     fn a_key_beyond_the_slots_names_nothing() {
         let spaces: Spaces<char, 1> = Spaces::new();
         assert_eq!(spaces.find(AttachKey(1)), None);

@@ -60,12 +60,10 @@ impl Config {
 
     /// How many spaces a CPU keeps entries of while it runs others: 1 to 6.
     pub const fn slots(mut self, count: usize) -> Self {
-        self.slots = if count == 0 {
-            1
-        } else if count > MAX_SLOTS {
-            MAX_SLOTS
-        } else {
-            count
+        self.slots = match count {
+            0 => 1,
+            1..=MAX_SLOTS => count,
+            _ => MAX_SLOTS,
         };
         self
     }
@@ -114,5 +112,18 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Of a CPU's identifiers 1 to 6 are spaces'.
+    #[test]
+    fn a_cpu_has_one_slot_at_least_and_six_at_most() {
+        for (asked, had) in [(0, 1), (1, 1), (5, 5), (6, 6), (7, 6), (usize::MAX, 6)] {
+            assert_eq!(Config::new().slots(asked).slot_count(), had);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         name: SHORT,
         folder: "iommu/",
-        files: &["ring", "block", "pending", "memory", "device_bit"],
+        files: &["ring", "block", "pending", "memory", "device_bit", "spaces"],
         tests: &["--lib"],
     },
     Group {
