@@ -98,7 +98,7 @@ fn attach_with(free: u64, ring: Ring, contexts: &[Named], puts: &[[u64; 2]]) {
     }
     if free == needed {
         let more = space(ring.filler, pages(0, 0x1000));
-        assert_eq!(vtd.queue(&more, &mut Cost::ZERO), Err(Full));
+        assert_eq!(vtd.queue(&more, &mut Cost::default()), Err(Full));
     }
     fake.inner().stalled = false;
     fake.inner().run(u32::MAX);
