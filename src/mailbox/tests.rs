@@ -107,3 +107,30 @@ fn promise_05_requests_survive_their_encoding() {
     let merged = requests[3].merge(&requests[4]);
     assert_eq!(merged, Request::Everything, "one is waited for");
 }
+
+/// Page, range, space, everything: as wide as both, and no wider than it must be.
+#[test]
+fn promise_11_merged_requests_are_no_wider_than_both() {
+    let page = |n: u64| Flush::page(VirtAddr::new(n << 12), PageSize::KIB_4);
+    let change = |space, id| {
+        let change = Change::new(SpaceId::from_raw(space), HardwareId(id), 5, page(space));
+        Request::Space(change)
+    };
+    let kernel = |flush| Request::Kernel { flush };
+    let loaded = |tables| Request::Loaded { tables };
+    let both = kernel(page(1).merge(&page(3)));
+    for (one, other, merged) in [
+        (Request::Round, kernel(page(1)), kernel(page(1))),
+        (Request::Round, Request::Round, Request::Round),
+        (kernel(page(1)), kernel(page(3)), both),
+        (loaded(false), loaded(false), loaded(false)),
+        (loaded(true), loaded(false), loaded(true)),
+        (change(7, 5), change(7, 5), change(7, 5)),
+        (change(7, 5), change(8, 5), Request::Everything),
+        (change(7, 5), change(7, 6), Request::Everything),
+        (change(7, 5), kernel(page(1)), Request::Everything),
+    ] {
+        assert_eq!(one.merge(&other), merged, "{one:?} and {other:?}");
+        assert_eq!(other.merge(&one), merged, "{other:?} and {one:?}");
+    }
+}
