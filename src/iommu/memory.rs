@@ -107,22 +107,8 @@ impl Table {
 mod tests {
     use super::*;
     use crate::address::PhysAddr;
+    use crate::iommu::test_memory::Cleaned;
     use core::ptr::NonNull;
-    use std::sync::Mutex;
-    use std::vec::Vec;
-
-    #[derive(Default)]
-    struct Cleaned(Mutex<Vec<(usize, usize)>>);
-
-    // SAFETY: there is no device.
-    unsafe impl DmaBarriers for Cleaned {
-        fn publish_tables(&self) {}
-        fn before_doorbell(&self) {}
-        fn after_completion(&self) {}
-        fn clean_lines(&self, start: *const u8, len: usize) {
-            self.0.lock().unwrap().push((start as usize, len));
-        }
-    }
 
     /// The first eight of nine words that were all ones.
     fn table(words: &mut [u64; 9]) -> Table {
@@ -154,7 +140,6 @@ mod tests {
         let cleaned = Cleaned::default();
         table.clean(&cleaned, 2..5);
         table.clean(&cleaned, 6..9);
-        let cleaned = cleaned.0.into_inner().unwrap();
-        assert_eq!(cleaned, [(base + 16, 24), (base + 48, 16)]);
+        assert_eq!(cleaned.take(base), [(16, 24), (48, 16)]);
     }
 }

@@ -1,7 +1,8 @@
-//! Memory and barriers for unit tests of tables.
+//! Memory, barriers and registers for unit tests of tables and queues.
 
 use crate::address::PhysAddr;
-use crate::dma::{DmaBarriers, DmaRegion};
+use crate::dma::{DmaBarriers, DmaRegion, Mmio};
+use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::vec;
@@ -40,5 +41,52 @@ unsafe impl DmaBarriers for Cleaned {
     fn after_completion(&self) {}
     fn clean_lines(&self, start: *const u8, len: usize) {
         self.0.lock().unwrap().push((start as usize, len));
+    }
+}
+
+/// Memory that a device sees as it is.
+pub(crate) struct Coherent;
+
+// SAFETY: there is no device.
+unsafe impl DmaBarriers for Coherent {
+    fn publish_tables(&self) {}
+    fn before_doorbell(&self) {}
+    fn after_completion(&self) {}
+    fn clean_lines(&self, _: *const u8, _: usize) {}
+}
+
+/// Registers in which what was written is read, and this value before.
+#[derive(Default)]
+pub(crate) struct Registers {
+    written: Mutex<HashMap<usize, u64>>,
+    before: u64,
+}
+
+impl Registers {
+    pub(crate) fn with(before: u64) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+}
+
+// SAFETY: memory.
+unsafe impl Mmio for Registers {
+    fn len(&self) -> usize {
+        0x2_0000
+    }
+    fn read32(&self, offset: usize) -> u32 {
+        self.read64(offset) as u32
+    }
+    fn write32(&self, offset: usize, value: u32) {
+        self.write64(offset, value.into());
+    }
+    fn read64(&self, offset: usize) -> u64 {
+        let written = self.written.lock().unwrap();
+        written.get(&offset).copied().unwrap_or(self.before)
+    }
+    fn write64(&self, offset: usize, value: u64) {
+        self.written.lock().unwrap().insert(offset, value);
     }
 }

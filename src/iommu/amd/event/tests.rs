@@ -1,49 +1,12 @@
 use super::{Event, EventLog, Seen};
-use crate::address::PhysAddr;
-use crate::dma::{DmaBarriers, DmaRegion, Mmio};
+use crate::dma::Mmio as _;
 use crate::iommu::memory::Table;
-use std::alloc::{Layout, alloc_zeroed};
-use std::collections::HashMap;
-use std::ptr::NonNull;
-use std::sync::Mutex;
-
-struct None;
-
-// SAFETY: there is no device.
-unsafe impl DmaBarriers for None {
-    fn publish_tables(&self) {}
-    fn before_doorbell(&self) {}
-    fn after_completion(&self) {}
-    fn clean_lines(&self, _: *const u8, _: usize) {}
-}
+use crate::iommu::test_memory::{Coherent, Registers, region};
 
 /// 48882 3.4: the event log's base at 0x10, its head at 0x2010 and its tail at 0x2018.
 const BASE: usize = 0x10;
 const HEAD: usize = 0x2010;
 const TAIL: usize = 0x2018;
-
-/// What was written is read.
-#[derive(Default)]
-struct Registers(Mutex<HashMap<usize, u64>>);
-
-// SAFETY: memory.
-unsafe impl Mmio for Registers {
-    fn len(&self) -> usize {
-        0x4000
-    }
-    fn read32(&self, offset: usize) -> u32 {
-        self.read64(offset) as u32
-    }
-    fn write32(&self, offset: usize, value: u32) {
-        self.write64(offset, value.into());
-    }
-    fn read64(&self, offset: usize) -> u64 {
-        self.0.lock().unwrap().get(&offset).copied().unwrap_or(0)
-    }
-    fn write64(&self, offset: usize, value: u64) {
-        self.0.lock().unwrap().insert(offset, value);
-    }
-}
 
 /// IO_PAGE_FAULT of device 1 with this address.
 fn fault(address: u64) -> [u64; 2] {
@@ -59,16 +22,13 @@ struct Bench {
 impl Bench {
     /// A log of four records. Its memory was in use before.
     fn new() -> Self {
-        let layout = Layout::from_size_align(64, 64).unwrap();
-        // SAFETY: the length is not 0.
-        let virt = NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap();
-        // SAFETY: never freed, and this test's alone.
-        let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x5000), 64) };
+        let region = region(0x5000, 64);
+        let memory = region.virt().as_ptr().cast();
         let table = Table::new(region, 64, 64, 48).unwrap();
         let mut bench = Self {
             registers: Registers::default(),
             log: EventLog::new(table, 2),
-            memory: virt.as_ptr().cast(),
+            memory,
         };
         (0..4).for_each(|slot| bench.record(slot, fault(0xdead)));
         bench.log.program(&bench.registers);
@@ -90,7 +50,7 @@ impl Bench {
     }
 
     fn look(&mut self) -> Result<Event, Seen> {
-        self.log.look(&self.registers, &None)
+        self.log.look(&self.registers, &Coherent)
     }
 
     fn take(&mut self) -> Option<u64> {
@@ -111,7 +71,7 @@ fn a_record_that_is_never_written_is_lost_after_ten_thousand_looks() {
         assert_eq!(bench.look(), Err(Seen::Lost));
     }
     assert_eq!(bench.look(), Err(Seen::All));
-    assert_eq!(bench.take(), Option::None, "nothing was written");
+    assert_eq!(bench.take(), None, "nothing was written");
     assert_eq!(bench.registers.read32(HEAD), 0x20);
 }
 
@@ -129,7 +89,7 @@ fn records_are_seen_and_taken_in_order_for_several_laps() {
         assert_eq!(event.address().raw(), u64::from(number) << 12);
         assert_eq!(bench.take(), Some(u64::from(number) << 12));
         assert_eq!(bench.registers.read32(HEAD), ((slot + 1) % 4) << 4);
-        assert_eq!(bench.take(), Option::None);
+        assert_eq!(bench.take(), None);
     }
     // The next place was written in the lap before.
     bench.announce(0x20);

@@ -1,19 +1,10 @@
 use super::super::ids::Pasid;
 use super::{Gcr3Table, len, levels};
 use crate::address::PhysAddr;
-use crate::dma::{DmaBarriers, DmaRegion};
+use crate::dma::DmaRegion;
+use crate::iommu::test_memory::Coherent;
 use std::alloc::{Layout, alloc_zeroed};
 use std::ptr::NonNull;
-
-struct None;
-
-// SAFETY: there is no device.
-unsafe impl DmaBarriers for None {
-    fn publish_tables(&self) {}
-    fn before_doorbell(&self) {}
-    fn after_completion(&self) {}
-    fn clean_lines(&self, _: *const u8, _: usize) {}
-}
 
 fn region(len: usize) -> DmaRegion {
     let layout = Layout::from_size_align(len, 4096).unwrap();
@@ -61,7 +52,7 @@ fn every_pasid_has_an_entry_of_its_own() {
         let pasids = || samples.into_iter().filter(|&pasid| pasid <= last);
         for pasid in pasids() {
             let root = PhysAddr::new(u64::from(pasid + 1) << 12);
-            table.install(Pasid::new(pasid).unwrap(), root, &None);
+            table.install(Pasid::new(pasid).unwrap(), root, &Coherent);
         }
         for pasid in pasids() {
             let entry = walk(table.phys(), table.levels(), pasid);
@@ -71,7 +62,7 @@ fn every_pasid_has_an_entry_of_its_own() {
                 "{bits} bits, {pasid:#x}"
             );
         }
-        table.clear(Pasid::new(last).unwrap(), &None);
+        table.clear(Pasid::new(last).unwrap(), &Coherent);
         assert_eq!(walk(table.phys(), table.levels(), last), 0);
         assert!(table.contains(Pasid::new(last).unwrap()));
         assert!(Pasid::new(last + 1).is_none_or(|pasid| !table.contains(pasid)));

@@ -1,42 +1,16 @@
 use super::{ContextDescriptor, ContextTable};
-use crate::address::PhysAddr;
-use crate::dma::{DmaBarriers, DmaRegion};
 use crate::iommu::memory::Table;
-use std::ptr::NonNull;
-use std::sync::Mutex;
-use std::vec::Vec;
-
-/// What was cleaned: offsets and lengths.
-struct Device {
-    base: usize,
-    cleaned: Mutex<Vec<(usize, usize)>>,
-}
-
-// SAFETY: there is no device.
-unsafe impl DmaBarriers for Device {
-    fn publish_tables(&self) {}
-    fn before_doorbell(&self) {}
-    fn after_completion(&self) {}
-    fn clean_lines(&self, start: *const u8, len: usize) {
-        let from = start as usize - self.base;
-        self.cleaned.lock().unwrap().push((from, len));
-    }
-}
+use crate::iommu::test_memory::{Cleaned, region};
 
 /// Four contexts.
 const LEN: usize = 4 * 64;
 
-fn contexts() -> (ContextTable, Device) {
-    let words: &'static mut [u64] = Vec::leak([0; LEN / 8].into());
-    let virt = NonNull::from(words).cast::<u8>();
-    // SAFETY: never freed, and this test's alone.
-    let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x1000), LEN) };
-    let device = Device {
-        base: virt.as_ptr() as usize,
-        cleaned: Mutex::new(Vec::new()),
-    };
+/// The contexts, and where their memory begins.
+fn contexts() -> (ContextTable, usize) {
+    let region = region(0x1000, LEN);
+    let base = region.virt().as_ptr() as usize;
     let table = Table::new(region, LEN, 64, 48).unwrap();
-    (ContextTable::new(table), device)
+    (ContextTable::new(table), base)
 }
 
 /// The control word of IHI 0070 5.4 with V (31), AA64 (41), R (45), A (46) and ASID 7 (63:48).
@@ -52,11 +26,14 @@ const DESCRIPTOR: ContextDescriptor = ContextDescriptor {
 
 #[test]
 fn a_context_is_written_and_cleaned_alone() {
-    let (contexts, device) = contexts();
+    let (contexts, base) = contexts();
+    let device = Cleaned::default();
     contexts.install(1, &DESCRIPTOR, &device, false);
     contexts.install(2, &DESCRIPTOR, &device, false);
-    let cleaned = core::mem::take(&mut *device.cleaned.lock().unwrap());
-    assert_eq!(cleaned, [(64, 64), (64, 64), (128, 64), (128, 64)]);
+    assert_eq!(
+        device.take(base),
+        [(64, 64), (64, 64), (128, 64), (128, 64)]
+    );
     for at in [8, 16] {
         let words = core::array::from_fn(|word| contexts.table.load(at + word));
         assert_eq!(words, [CONTROL, 0x4_5678_9000, 0, 0xff, 0, 0, 0, 0]);
@@ -67,12 +44,13 @@ fn a_context_is_written_and_cleaned_alone() {
         [contexts.table.load(8), contexts.table.load(16)],
         [0, CONTROL]
     );
-    assert!(device.cleaned.lock().unwrap().is_empty(), "coherent");
+    assert_eq!(device.take(base), [], "coherent");
 }
 
 #[test]
 fn silencing_twice_is_silencing_once() {
-    let (contexts, device) = contexts();
+    let (contexts, _) = contexts();
+    let device = Cleaned::default();
     contexts.install(3, &DESCRIPTOR, &device, true);
     for _ in 0..2 {
         contexts.silence(3, &device, true);

@@ -1,57 +1,16 @@
 use super::{Event, EventQueue};
-use crate::address::PhysAddr;
-use crate::dma::{DmaBarriers, DmaRegion, Mmio};
+use crate::dma::Mmio as _;
 use crate::iommu::memory::Table;
-use std::collections::HashMap;
-use std::ptr::NonNull;
-use std::sync::Mutex;
-use std::vec::Vec;
-
-struct None;
-
-// SAFETY: there is no device.
-unsafe impl DmaBarriers for None {
-    fn publish_tables(&self) {}
-    fn before_doorbell(&self) {}
-    fn after_completion(&self) {}
-    fn clean_lines(&self, _: *const u8, _: usize) {}
-}
+use crate::iommu::test_memory::{Coherent, Registers, region};
 
 /// IHI 0070 6.3.29 to 6.3.31: SMMU_EVENTQ_BASE, and SMMU_EVENTQ_PROD and SMMU_EVENTQ_CONS on page 1.
 const BASE: usize = 0xa0;
 const PROD: usize = 0x1_00a8;
 const CONS: usize = 0x1_00ac;
 
-/// What was written is read.
-#[derive(Default)]
-struct Registers(Mutex<HashMap<usize, u64>>);
-
-// SAFETY: memory.
-unsafe impl Mmio for Registers {
-    fn len(&self) -> usize {
-        0x2_0000
-    }
-    fn read32(&self, offset: usize) -> u32 {
-        self.read64(offset) as u32
-    }
-    fn write32(&self, offset: usize, value: u32) {
-        self.write64(offset, value.into());
-    }
-    fn read64(&self, offset: usize) -> u64 {
-        self.0.lock().unwrap().get(&offset).copied().unwrap_or(7)
-    }
-    fn write64(&self, offset: usize, value: u64) {
-        self.0.lock().unwrap().insert(offset, value);
-    }
-}
-
 /// Four records.
 fn queue() -> EventQueue {
-    let words: &'static mut [u64] = Vec::leak([0; 16].into());
-    let virt = NonNull::from(words).cast::<u8>();
-    // SAFETY: never freed, and this test's alone.
-    let region = unsafe { DmaRegion::new(virt, PhysAddr::new(0x5000), 128) };
-    EventQueue::new(Table::new(region, 128, 128, 48).unwrap(), 2)
+    EventQueue::new(Table::new(region(0x5000, 128), 128, 128, 48).unwrap(), 2)
 }
 
 /// F_TRANSLATION (7.3.13): the type in bits 7:0, SSV in 11, the substream in 31:12, the stream in 63:32, RnW in 99 and the address in
@@ -74,7 +33,7 @@ fn the_fields_of_a_record() {
 
     let others = Event([0xffff_ffff_ffff_f7ff, !0x8_0000_0000, 0, 0]);
     assert_eq!(others.kind(), 0xff);
-    assert_eq!(others.substream(), Option::None);
+    assert_eq!(others.substream(), None);
     assert!(!others.is_read());
     assert_eq!(others.stream().0, 0xffff_ffff);
 }
@@ -82,40 +41,40 @@ fn the_fields_of_a_record() {
 /// 7.2: records are taken in order for several laps, the wrap bit included, and an overflow is acknowledged with the place (7.4).
 #[test]
 fn records_are_taken_in_order_and_overflow_is_acknowledged() {
-    let registers = Registers::default();
+    let registers = Registers::with(7);
     let mut queue = queue();
     for round in 0..2 {
         queue.program(&registers);
         assert_eq!(registers.read64(BASE), 0x5002);
         assert_eq!([registers.read32(PROD), registers.read32(CONS)], [0, 0]);
-        assert_eq!(queue.next(&registers, &None), Option::None, "round {round}");
+        assert_eq!(queue.next(&registers, &Coherent), None, "round {round}");
         for number in 0..11u32 {
             let slot = number as usize % 4;
             queue.table.store(4 * slot + 2, number.into());
             queue.table.store(4 * slot + 3, 0x100 + u64::from(number));
             let overflow = (number & 1) << 31;
             registers.write32(PROD, ((number + 1) % 8) | overflow);
-            let event = queue.next(&registers, &None).unwrap();
+            let event = queue.next(&registers, &Coherent).unwrap();
             assert_eq!(
                 event.words(),
                 [0, 0, number.into(), 0x100 + u64::from(number)]
             );
             assert_eq!(registers.read32(CONS), ((number + 1) % 8) | overflow);
-            assert_eq!(queue.next(&registers, &None), Option::None);
+            assert_eq!(queue.next(&registers, &Coherent), None);
         }
     }
 }
 
 #[test]
 fn a_full_queue_is_emptied() {
-    let registers = Registers::default();
+    let registers = Registers::with(7);
     let mut queue = queue();
     queue.program(&registers);
     (0..4).for_each(|slot| queue.table.store(4 * slot + 2, slot as u64));
     registers.write32(PROD, 4);
     for slot in 0..4 {
-        let event = queue.next(&registers, &None).unwrap();
+        let event = queue.next(&registers, &Coherent).unwrap();
         assert_eq!(event.address().raw(), slot);
     }
-    assert_eq!(queue.next(&registers, &None), Option::None);
+    assert_eq!(queue.next(&registers, &Coherent), None);
 }
