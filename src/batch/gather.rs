@@ -116,16 +116,15 @@ where
         space: &'e AddressSpace<P::Arch, WORDS>,
         frames: Frames<'e, S, B>,
     ) -> Result<Self, Refused> {
-        if !space.open_gather() {
-            return Err(Refused::Retired);
-        }
+        let mut gathered = Gathered {
+            space,
+            cost: Cost::ZERO,
+            is_open: false,
+        };
+        gathered.open()?;
         Ok(Self {
             batch: Reclaim::holding(engine, frames),
-            gathered: Gathered {
-                space,
-                cost: Cost::ZERO,
-                is_open: true,
-            },
+            gathered,
         })
     }
 

@@ -118,7 +118,7 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         let told = self.tell_at_once(space, flush);
         if told.is_err() {
             // Which of them has the change now, nobody has kept.
-            self.of(space).for_each(|record| record.is_untold = true);
+            self.tell_again(space);
         }
         told
     }
@@ -145,8 +145,13 @@ impl<'e, P: Platform, const WORDS: usize, const PLACES: usize, H: Held<WORDS>>
         space: &'e AddressSpace<P::Arch, WORDS>,
     ) -> Result<(), AddError<WORDS>> {
         self.record(space, Flush::all())?;
-        self.of(space).for_each(|record| record.is_untold = true);
+        self.tell_again(space);
         Ok(())
+    }
+
+    /// What is recorded of this space is told at the flush to those as well that are told at once.
+    fn tell_again(&mut self, space: &AddressSpace<P::Arch, WORDS>) {
+        self.of(space).for_each(|record| record.is_untold = true);
     }
 
     fn record(
