@@ -8,7 +8,7 @@ mod nmi;
 mod numbers;
 mod wakes;
 
-use super::cpus::Cpus;
+use super::cpus::{Check, Cpus, check_together};
 use super::failure::Failure;
 use super::passed::Passed;
 use tlb_shootdown::cpu_set::{CpuId, CpuSet};
@@ -70,6 +70,26 @@ impl<P: Platform, const WORDS: usize> Subject<'_, P, WORDS> {
         others
     }
 
+    /// Each CPU with the first of the others.
+    fn pairs(&self) -> impl Iterator<Item = (CpuId, CpuId)> + '_ {
+        let partner = |one| Some((one, self.others(one).iter().next()?));
+        self.online.iter().filter_map(partner)
+    }
+
+    /// Has two CPUs do something at the same time. Whether they could.
+    fn check_pair(
+        &self,
+        pair: (CpuId, CpuId),
+        first: impl Fn() -> Check + Sync,
+        second: impl Fn() -> Check + Sync,
+    ) -> Result<bool, Failure> {
+        check_together(self.cpus, || match self.platform().cpu() {
+            cpu if cpu == pair.0 => first(),
+            cpu if cpu == pair.1 => second(),
+            _ => Ok(()),
+        })
+    }
+
     /// The first of the CPUs that have not answered; the whole round where the engine refused it.
     fn round(&self) -> Result<(), Silent> {
         match self.engine.sync_lockless_walkers() {
@@ -82,6 +102,9 @@ impl<P: Platform, const WORDS: usize> Subject<'_, P, WORDS> {
 
 /// A CPU did not answer, or it is not known which.
 struct Silent(Option<CpuId>);
+
+/// Turns within which one CPU of a pair has begun, and has done its part.
+const TOGETHER: u32 = 4_000_000;
 
 /// Turns of the platform's spin loop until something holds; whether it came to hold.
 fn turns_until<P: Platform>(platform: &P, turns: u32, holds: impl Fn() -> bool) -> bool {

@@ -1,7 +1,7 @@
 //! Masked interrupts: no handler runs while one guard of several lives, and handlers run again after the last.
 
-use super::{Subject, turns_until};
-use crate::conformance::cpus::{Check, check_together};
+use super::{Subject, TOGETHER, turns_until};
+use crate::conformance::cpus::Check;
 use crate::conformance::failure::Failure;
 use crate::conformance::passed::Passed;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +11,11 @@ use tlb_shootdown::platform::Platform;
 /// Turns for which interrupts stay off once one has been sent.
 const OFF: u32 = 2_000;
 
-/// Turns within which the other CPU has begun.
-const TOGETHER: u32 = 4_000_000;
-
 pub(super) fn check<P: Platform, const WORDS: usize>(
     subject: &Subject<'_, P, WORDS>,
     passed: &mut Passed,
 ) -> Check {
-    for holder in subject.online.iter() {
-        let Some(asker) = subject.others(holder).iter().next() else {
-            break;
-        };
+    for (holder, asker) in subject.pairs() {
         let scene = Scene {
             subject,
             holder,
@@ -30,11 +24,8 @@ pub(super) fn check<P: Platform, const WORDS: usize>(
             answered: AtomicBool::new(false),
             over: AtomicBool::new(false),
         };
-        let together = check_together(subject.cpus, || match subject.platform().cpu() {
-            cpu if cpu == holder => scene.hold(),
-            cpu if cpu == asker => scene.ask(),
-            _ => Ok(()),
-        })?;
+        let pair = (holder, asker);
+        let together = subject.check_pair(pair, || scene.hold(), || scene.ask())?;
         if !together {
             passed.skipped += 2;
             return Ok(());

@@ -1,8 +1,8 @@
 //! Where there are NMIs: one reaches a CPU whose interrupts are off, and its handler answers there. What else such a handler does, and that it
 //! may come anywhere, is not seen.
 
-use super::{Subject, soon, turns_until};
-use crate::conformance::cpus::{Check, check_together};
+use super::{Subject, TOGETHER, soon, turns_until};
+use crate::conformance::cpus::Check;
 use crate::conformance::failure::Failure;
 use crate::conformance::passed::Passed;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +10,6 @@ use tlb_shootdown::cpu_set::{CpuId, CpuSet};
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::ticket::Ticket;
-
-/// Turns within which the other CPU has begun, and has done its part.
-const TOGETHER: u32 = 4_000_000;
 
 /// Turns within which an NMI is answered, where there is no clock.
 const SOON: u32 = 400_000;
@@ -22,10 +19,7 @@ pub(super) fn check<P: Platform, const WORDS: usize>(
     passed: &mut Passed,
 ) -> Check {
     let mut seen = false;
-    for holder in subject.online.iter() {
-        let Some(asker) = subject.others(holder).iter().next() else {
-            break;
-        };
+    for (holder, asker) in subject.pairs() {
         let scene = Scene {
             subject,
             holder,
@@ -33,11 +27,8 @@ pub(super) fn check<P: Platform, const WORDS: usize>(
             over: AtomicBool::new(false),
             was_asked: AtomicBool::new(false),
         };
-        let together = check_together(subject.cpus, || match subject.platform().cpu() {
-            cpu if cpu == holder => scene.hold(),
-            cpu if cpu == asker => scene.ask(),
-            _ => Ok(()),
-        })?;
+        let pair = (holder, asker);
+        let together = subject.check_pair(pair, || scene.hold(), || scene.ask())?;
         seen = together && scene.was_asked.into_inner();
         if !seen {
             break;
