@@ -9,7 +9,7 @@ mod matrix;
 mod table;
 mod trial;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -113,6 +113,12 @@ fn agree(programs: &Programs) -> Result<Vec<(String, String)>> {
         missing(&listed, &names)
     );
     Ok(known)
+}
+
+/// What a mistake breaks is not to be kept for later runs, nor made smaller first.
+fn expecting_failure(command: &mut Command) {
+    command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+    command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
 }
 
 /// As many at once as there are CPUs; lines come in the order of the table.

@@ -147,9 +147,7 @@ fn run(program: &Path, tests: &[&str], defect: &str) -> Result<Captured> {
         .arg("--exact")
         .current_dir(workspace::root());
     command.env(VARIABLE, defect);
-    // What a mistake breaks is not to be kept for later runs, nor made smaller first.
-    command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
-    command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
+    super::expecting_failure(&mut command);
     process::capture(&mut command, LIMIT)
 }
 

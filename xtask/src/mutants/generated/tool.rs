@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::groups::Group;
 use super::listed::{self, Mutants};
 use super::tree;
+use crate::mutants::expecting_failure;
 use crate::setup::cargo_mutants;
 use crate::{process, workspace};
 
@@ -133,9 +134,7 @@ impl Tool {
         command.env("CARGO_TARGET_DIR", self.folder.join("build"));
         command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.env("CARGO_INCREMENTAL", "1");
-        // What a mutant breaks is not to be kept for later runs, nor made smaller first.
-        command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
-        command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
+        expecting_failure(command);
         command.env("PROPTEST_CASES", "64");
     }
 }
