@@ -1,11 +1,12 @@
 //! AArch64 as the machine of random kernels.
 
 use crate::own::Own;
-use crate::random_kernel::{Kernel, Layout, Machine};
+use crate::random_kernel::{Kernel, Layout, Machine, Surplus};
 use crate::rig::{Arch, Engine, Platform, Process, Rig};
-use tlb_shootdown::address::PageSize;
+use tlb_shootdown::address::{FlushRange, PageSize};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
 use tlb_shootdown::cost::Cost;
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::cpu::CpuPort;
@@ -129,6 +130,14 @@ impl Machine for Rig {
             counts.ipis,
         ];
         assert_eq!(said, counted);
+    }
+
+    /// With kernel page-table isolation the kernel's pages are not global: what is held of them under a space's ASIDs goes with the whole of it.
+    fn surplus_elsewhere(&self, flush: &Flush, cost: &Cost) -> Surplus {
+        match flush.range() {
+            FlushRange::All if self.parts.kpti => Surplus::Any,
+            _ => self.surplus(cost),
+        }
     }
 
     /// An ASID is given back dirty: who gets it next cleans it at a rollover.

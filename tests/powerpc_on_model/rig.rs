@@ -7,6 +7,7 @@ use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::powerpc::{Config, PowerPc};
 use tlb_shootdown::arch::{Arch as _, HardwareId};
 use tlb_shootdown::cost::Cost;
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown_model::cpu::CpuPort;
@@ -249,7 +250,7 @@ impl Machine for Rig {
     }
 
     /// The mend of a POWER9's ERAT drops the kernel's translations with every range of more than a page.
-    fn surplus_elsewhere(&self, cost: &Cost) -> Surplus {
+    fn surplus_elsewhere(&self, _flush: &Flush, cost: &Cost) -> Surplus {
         match self.parts.features.erat_defect {
             true => Surplus::Any,
             false => self.surplus(cost),

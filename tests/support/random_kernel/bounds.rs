@@ -60,7 +60,7 @@ impl<M: Machine> Kernel<M> {
             (cpus, over.cpus),
             (iommus, over.iommus),
             (devices, over.devices),
-            (self.rig.surplus_elsewhere(cost), over.elsewhere),
+            (self.rig.surplus_elsewhere(flush, cost), over.elsewhere),
         ];
         let is_bounded = all.iter().all(|(bound, pages)| bound.allows(*pages, asked));
         assert!(is_bounded, "{over:?} beside {flush:?}, of {all:?}");

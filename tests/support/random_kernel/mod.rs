@@ -37,6 +37,7 @@ pub(crate) use trial::random_kernels;
 use core::fmt;
 use tlb_shootdown::arch::Arch;
 use tlb_shootdown::cost::Cost;
+use tlb_shootdown::flush::Flush;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::Model;
@@ -114,8 +115,9 @@ pub(crate) trait Machine: Sized {
         Surplus::None
     }
 
-    /// What anybody may drop of trees of which nothing was asked for.
-    fn surplus_elsewhere(&self, cost: &Cost) -> Surplus {
+    /// What anybody may drop of trees of which the flush asked for nothing.
+    fn surplus_elsewhere(&self, flush: &Flush, cost: &Cost) -> Surplus {
+        let _ = flush;
         self.surplus(cost)
     }
 
