@@ -41,6 +41,66 @@ fn promise_03_silence_is_never_taken_for_an_answer() {
     }
 }
 
+/// Where one of two stays silent the other's answer counts until it is so old that its word could be mistaken, and not from there on.
+#[test]
+fn promise_03_an_answer_counts_up_to_half_of_the_farthest() {
+    let mailboxes = Box::new(Mailboxes::<1>::new());
+    let answers = CpuId::new(2);
+    let mut targets = CpuSet::of(SILENT);
+    targets.insert(answers);
+    let (posted, _) = mailboxes
+        .post(INITIATOR, &targets, &targets, &Request::Round)
+        .unwrap();
+    mailboxes.serve(answers, |_| {});
+    let slot = &mailboxes.cpu(INITIATOR).unwrap().request;
+    let oldest = posted.generation + u64::from(FARTHEST / 2);
+    slot.publish(&Request::Round, oldest - 1);
+    assert!(mailboxes.has_acked(posted, answers));
+    slot.publish(&Request::Round, oldest);
+    assert!(!mailboxes.has_acked(posted, answers));
+}
+
+/// A target that was interrupted for nothing it knows of finds the request once more.
+#[test]
+fn promise_06_a_repeated_request_is_pending_again() {
+    let mailboxes = Box::new(Mailboxes::<1>::new());
+    let targets = CpuSet::of(SILENT);
+    assert!(!mailboxes.is_pending(SILENT));
+    let (posted, _) = mailboxes
+        .post(INITIATOR, &targets, &targets, &Request::Everything)
+        .unwrap();
+    let mut served = 0;
+    for round in 1..=2 {
+        assert!(mailboxes.is_pending(SILENT), "round {round}");
+        mailboxes.serve(SILENT, |_| served += 1);
+        assert!(!mailboxes.is_pending(SILENT), "round {round}");
+        assert_eq!(served, round);
+        mailboxes.repeat(posted, &targets);
+    }
+    assert!(!mailboxes.is_pending(INITIATOR));
+}
+
+/// Who has flushed everything may still walk tables, or have a root loaded that is to be left.
+#[test]
+fn promise_10_a_flush_answers_neither_a_round_nor_a_request_to_leave() {
+    let mailboxes = Box::new(Mailboxes::<1>::new());
+    let targets = CpuSet::of(SILENT);
+    let (space, id) = (SpaceId::from_raw(7), HardwareId(5));
+    let flush = Flush::all();
+    for (request, by_flush) in [
+        (Request::Round, false),
+        (Request::Leave { space, id }, false),
+        (Request::LetGo { space, id }, false),
+        (Request::Space(Change::new(space, id, 9, flush)), true),
+        (Request::Kernel { flush }, true),
+        (Request::Loaded { tables: true }, true),
+        (Request::Everything, true),
+    ] {
+        let posted = mailboxes.post(INITIATOR, &targets, &targets, &request);
+        assert_eq!(posted.unwrap().0.by_flush, by_flush, "{request:?}");
+    }
+}
+
 /// A change that covers generations of which it knows no pages would make a CPU skip them.
 #[test]
 fn promise_05_merged_changes_cover_no_generation_between_them() {
