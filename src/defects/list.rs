@@ -211,6 +211,9 @@ defects! {
     ProcessEntryKept,
     /// A hypervisor that is busy counts as one that has invalidated.
     BusyTakenForDone,
+    /// The hypervisor is to find larger pages by going through the range of the small ones, which begins within one (Linux, which names 2 MiB
+    /// beside any range of its base pages).
+    LargerPagesAskew,
     /// A range is flushed page by page, however long.
     PowerCeilingIgnored,
     /// A range is widened to the whole process, and nobody is told (FreeBSD on POWER).

@@ -64,6 +64,30 @@ fn promise_03_a_space_of_one_cpu_is_flushed_there() {
     assert_eq!(kernel.last_cost().invalidations, 1);
 }
 
+/// A guest's hypervisor drops the page that has changed, whatever size it may have had, and not its neighbours.
+#[test]
+fn promise_11_a_guests_page_takes_no_other_along() {
+    let features = CpuFeatures {
+        role: Role::GuestWithoutTlbie,
+        ..CpuFeatures::POWER10
+    };
+    let parts = Parts {
+        cpus: CPUS,
+        ..Parts::new(features, Temper::Late)
+    };
+    let mut kernel = Kernel::new(Rig::new(parts), false);
+    map(&mut kernel, HALF);
+    run(&mut kernel, 0, 0);
+    run(&mut kernel, 1, 0);
+    let (half, page) = (HALF, 0);
+    kernel.apply(Op::Unmap { half, page });
+    let how = How::Loose;
+    kernel.apply(Op::Flush { half, how });
+    // Walk caches go as well.
+    assert_eq!(kernel.rig.cpu(1).held(), 1);
+    assert_eq!(kernel.last_cost().escalations, 0);
+}
+
 /// The same where it is thought to run here alone, and does not: the machine must object.
 #[test]
 #[should_panic(expected = "HeldStale")]

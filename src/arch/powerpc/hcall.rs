@@ -1,10 +1,11 @@
-//! The broadcasts of a guest that may not issue them: one hypervisor call for each flush, made where the flush is completed.
+//! The broadcasts of a guest that may not issue them: a hypervisor call for each flush, or one for each page size, made where the flush is
+//! completed.
 
 use super::hypervisor::{Hypervisor, HypervisorError, RptInvalidate};
 use super::instructions::Instructions;
 use super::issue::count;
 use super::operand::Page;
-use super::plan::Plan;
+use super::plan::{Plan, Run, Runs};
 use super::{PowerPc, pid};
 use crate::address::FlushRange;
 use crate::arch::{HardwareId, Issued, Unproven};
@@ -54,35 +55,54 @@ fn whole(id: HardwareId, kind: u64) -> RptInvalidate {
     }
 }
 
-/// The call that carries out a plan.
-fn call_for(plan: &Plan, id: HardwareId) -> RptInvalidate {
-    let (walk_caches, runs) = match plan {
+/// At most one call for each page size.
+type Calls = [Option<RptInvalidate>; Page::ALL.len()];
+
+/// The calls that carry out a plan.
+fn calls_for(plan: &Plan, id: HardwareId) -> Calls {
+    match plan {
         Plan::Process { depth } => {
-            return whole(
-                id,
-                match depth {
-                    Depth::Leaf => kind::TRANSLATIONS,
-                    Depth::Tables => kind::ALL,
-                },
-            );
+            let kind = match depth {
+                Depth::Leaf => kind::TRANSLATIONS,
+                Depth::Tables => kind::ALL,
+            };
+            [Some(whole(id, kind)), None, None, None]
         }
-        Plan::Pages { walk_caches, runs } => (*walk_caches, runs),
-    };
-    let caches = if walk_caches { kind::WALK_CACHES } else { 0 };
-    let mut call = RptInvalidate {
-        page_sizes: 0,
-        start: u64::MAX,
-        end: 0,
-        ..whole(id, kind::TRANSLATIONS | caches)
-    };
-    for run in runs.iter().flatten() {
-        call.page_sizes |= size_bit(run.page);
-        call.start = call.start.min(run.pages.first().raw());
-        // The end of the last page of the address space is coded as all ones, and so is one that is not known.
-        let end = run.pages.last_byte().raw().saturating_add(1);
-        call.end = call.end.max(end);
+        Plan::Pages { walk_caches, runs } => {
+            let caches = if *walk_caches { kind::WALK_CACHES } else { 0 };
+            calls_for_pages(runs, kind::TRANSLATIONS | caches, id)
+        }
     }
-    call
+}
+
+/// The first call, of the smallest pages, does all that is asked for. Larger pages that change have a call of their own, unless all
+/// the small ones lie in one of them: who goes through the range page by page of either size, as KVM does, meets that one at its start.
+fn calls_for_pages(runs: &Runs, kind: u64, id: HardwareId) -> Calls {
+    let mut calls = runs.map(|run| run.map(|run| call_for(&run, id)));
+    let mut all = calls
+        .iter_mut()
+        .zip(runs)
+        .filter_map(|(call, run)| Some((call, run.as_ref()?)));
+    if let Some((Some(smallest), _)) = all.next() {
+        smallest.kind = kind;
+        let is_met = |run: &Run| run.pages.count() == 1 || Defect::LargerPagesAskew.is_put_back();
+        for (call, run) in all.filter(|(_, run)| is_met(run)) {
+            smallest.page_sizes |= size_bit(run.page);
+            *call = None;
+        }
+    }
+    calls
+}
+
+/// Pages of one size. Their ends are multiples of it: of a range that is askew KVM misses the last page.
+fn call_for(run: &Run, id: HardwareId) -> RptInvalidate {
+    RptInvalidate {
+        page_sizes: size_bit(run.page),
+        start: run.pages.first().raw(),
+        // The end of the last page of the address space is coded as all ones, and so is one that is not known.
+        end: run.pages.last_byte().raw().saturating_add(1),
+        ..whole(id, kind::TRANSLATIONS)
+    }
 }
 
 impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
@@ -101,7 +121,11 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
                 }
                 flush => {
                     let (plan, id) = self.plan_of(&flush, self.config.ceilings().broadcast);
-                    ask(hypervisor, &call_for(&plan, id), cost)?;
+                    for call in calls_for(&plan, id).iter().flatten() {
+                        if ask(hypervisor, call, cost)? == Done::Everything {
+                            break;
+                        }
+                    }
                 }
             }
         }
@@ -122,11 +146,23 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     }
 }
 
-fn ask(hypervisor: &dyn Hypervisor, call: &RptInvalidate, cost: &mut Cost) -> Result<(), Unproven> {
+/// What a hypervisor has done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    AsAsked,
+    /// Everything of the process.
+    Everything,
+}
+
+fn ask(
+    hypervisor: &dyn Hypervisor,
+    call: &RptInvalidate,
+    cost: &mut Cost,
+) -> Result<Done, Unproven> {
     count(&mut cost.invalidations);
     match hypervisor.rpt_invalidate(call) {
-        Ok(()) => Ok(()),
-        Err(HypervisorError::Busy) if Defect::BusyTakenForDone.is_put_back() => Ok(()),
+        Ok(()) => Ok(Done::AsAsked),
+        Err(HypervisorError::Busy) if Defect::BusyTakenForDone.is_put_back() => Ok(Done::AsAsked),
         Err(HypervisorError::Busy) => Err(Unproven),
         Err(HypervisorError::Refused(_)) => {
             let wider = RptInvalidate {
@@ -141,7 +177,10 @@ fn ask(hypervisor: &dyn Hypervisor, call: &RptInvalidate, cost: &mut Cost) -> Re
             }
             count(&mut cost.invalidations);
             count(&mut cost.escalations);
-            hypervisor.rpt_invalidate(&wider).map_err(|_| Unproven)
+            match hypervisor.rpt_invalidate(&wider) {
+                Ok(()) => Ok(Done::Everything),
+                Err(_) => Err(Unproven),
+            }
         }
     }
 }

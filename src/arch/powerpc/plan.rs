@@ -23,15 +23,14 @@ impl Run {
     }
 }
 
+/// One for each size that an entry may have, the smallest first.
+pub(super) type Runs = [Option<Run>; Page::ALL.len()];
+
 /// What is invalidated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Page by page, walk caches of the process apart.
-    Pages {
-        walk_caches: bool,
-        /// One for each size, the smallest first.
-        runs: [Option<Run>; Page::ALL.len()],
-    },
+    Pages { walk_caches: bool, runs: Runs },
     /// Everything of the process at once.
     Process { depth: Depth },
 }

@@ -271,6 +271,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "hypervisor::promise_05_busy_hypervisor_is_asked_again",
     ),
     Mutant::new(
+        "LargerPagesAskew",
+        3,
+        PowerPc,
+        "powerpc",
+        "hypervisor::promise_03_larger_pages_are_asked_for_where_they_begin",
+    ),
+    Mutant::new(
         "PowerCeilingIgnored",
         12,
         PowerPc,
