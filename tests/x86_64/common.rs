@@ -7,6 +7,7 @@ use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::x86_64::{Config, X86_64};
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::cpu_set::{CpuId, CpuMask};
+use tlb_shootdown::deadline::Patience;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform;
 use tlb_shootdown::shootdown::Shootdown;
@@ -112,7 +113,12 @@ impl World {
 
     pub(crate) fn unsealed(config: Config, cpu: Identification, cpus: u32) -> Self {
         let arch = X86_64::new(Recorder::new(cpu), config);
-        let engine = Shootdown::new(Host::default(), arch);
+        // Who has not answered by then never will: there is one thread.
+        let patience = Patience {
+            turns: 10_000,
+            ..Patience::DEFAULT
+        };
+        let engine = Shootdown::with_patience(Host::default(), arch, patience);
         let world = Self { engine };
         for index in 0..cpus {
             world.on(index);
