@@ -56,11 +56,14 @@ fn use_later(kernel: &mut Kernel<Rig>, cpu: usize, page: u64, write: bool) {
     let half = Half::User(space);
     let (va, stamp) = kernel.place(half, page);
     let port = kernel.rig.model.cpu(cpu);
-    let used = match write {
-        true => port.write_later(va, stamp),
-        false => port.copy(va),
-    };
-    kernel.check(half, page, write, used.is_ok());
+    let done = kernel.tries(cpu, half, page, write, || {
+        let used = match write {
+            true => port.write_later(va, stamp),
+            false => port.copy(va),
+        };
+        used.is_ok()
+    });
+    kernel.check(half, page, write, done);
 }
 
 fn own() -> impl Strategy<Value = Own> {

@@ -57,23 +57,35 @@ impl<M: Machine> Kernel<M> {
             Half::Kernel => self.rig.enter_kernel(cpu),
         }
         let (va, stamp) = self.place(half, page);
-        let attempt = |stamp| {
+        let done = self.tries(cpu, half, page, write, || {
             if write {
                 port.write(va, stamp).is_ok()
             } else {
                 port.read(va).is_ok()
             }
-        };
-        let mut done = attempt(stamp);
+        });
+        self.check(half, page, write, done);
+        self.check_written(half, page, write && done);
+    }
+
+    /// Whether the access is made, with the handler's help where it repairs spurious faults.
+    pub(crate) fn tries(
+        &mut self,
+        cpu: usize,
+        half: Half,
+        page: u64,
+        write: bool,
+        attempt: impl Fn() -> bool,
+    ) -> bool {
+        let mut done = attempt();
         // The handler goes on under the kernel's own identifier, where there is one, and may fault there once more.
         for _ in 0..2 {
             if !done && self.repairs && self.book(half).allows(page, write) {
                 self.repair(cpu, half, page);
-                done = attempt(stamp);
+                done = attempt();
             }
         }
-        self.check(half, page, write, done);
-        self.check_written(half, page, write && done);
+        done
     }
 
     fn repair(&self, cpu: usize, half: Half, page: u64) {

@@ -247,6 +247,8 @@ impl<M: Machine> Kernel<M> {
             return self.apply(Op::Switch { cpu, space });
         }
         let round = self.pending(half, How::Tight);
+        // What it was asked for before is not to be counted with what comes.
+        self.rig.take_interrupts();
         let switching = self.rig.begin_switch(cpu, &self.processes[space]);
         if loaded {
             self.rig.load(&switching, &self.processes[space]);
