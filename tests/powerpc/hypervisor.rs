@@ -130,6 +130,38 @@ fn promise_03_space_and_long_ranges_are_everything_of_the_process() {
     assert_eq!(hypervisor.take(), [leaves_alone]);
 }
 
+/// Kernel mappings are those of process 0, walk caches included where tables were freed.
+#[test]
+fn promise_03_kernel_pages_are_one_call_for_process_0() {
+    let (world, hypervisor) = guest(2);
+    shared(&world);
+    world.flush_kernel(Flush::pages(kib4(0xc000_0000_0000_0000, 1)));
+    let kernel = RptInvalidate {
+        pid: 0,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [kernel]);
+}
+
+/// PAPR: bit 1 is 64 KiB.
+#[test]
+fn promise_03_base_pages_of_64_kib_have_a_size_of_their_own() {
+    let hypervisor: &'static _ = Box::leak(Box::new(RecordingHypervisor::new()));
+    let config = Config::guest_without_tlbie(hypervisor).base_page_64k();
+    let world = World::new(config, POWER10, 2);
+    let space = shared(&world);
+    let page = Flush::page(VirtAddr::new(0x5_0000), PageSize::KIB_64).leaf_only();
+    world.flush(&space, page);
+    let call = RptInvalidate {
+        kind: 0b0010,
+        page_sizes: 0b0010,
+        start: 0x5_0000,
+        end: 0x6_0000,
+        ..EVERYWHERE
+    };
+    assert_eq!(hypervisor.take(), [call]);
+}
+
 /// There is no call for all processes: one for each, and one for the kernel.
 #[test]
 fn promise_03_everything_is_one_call_for_each_process() {

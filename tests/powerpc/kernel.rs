@@ -96,4 +96,9 @@ fn only_quadrant_3_is_the_kernels() {
         let refused = FlushError::Refused(Refused::Range(RangeError::NonCanonical));
         assert_eq!(world.engine.flush_kernel_range(range), Err(refused));
     }
+    for first in [0xbfff_ffff_ffff_f000, 0xc00f_ffff_ffff_f000] {
+        let refused = FlushError::Refused(Refused::Range(RangeError::NonCanonical));
+        let across = world.engine.flush_kernel_range(kib4(first, 2));
+        assert_eq!(across, Err(refused));
+    }
 }

@@ -129,10 +129,12 @@ fn size_that_no_entry_has_is_refused_before_anything_is_issued() {
 fn addresses_beyond_the_quadrant_are_refused() {
     let world = World::power10(2);
     let space = shared(&world);
+    let refused = FlushError::Refused(Refused::Range(RangeError::NonCanonical));
     for addr in [1 << 52, 1 << 62, 0xc000_0000_0000_0000, u64::MAX] {
-        let refused = FlushError::Refused(Refused::Range(RangeError::NonCanonical));
         assert_eq!(world.engine.flush(&space, page(addr)), Err(refused));
     }
+    let across = leaves((1 << 52) - 0x1000, 2);
+    assert_eq!(world.engine.flush(&space, across), Err(refused));
     assert_eq!(world.take(), []);
     assert_eq!(
         world

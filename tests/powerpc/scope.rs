@@ -1,6 +1,7 @@
 //! None, local or everywhere; and how a process that has moved becomes local again.
 
 use crate::common::*;
+use tlb_shootdown::arch::Arch as _;
 use tlb_shootdown::arch::powerpc::Config;
 use tlb_shootdown::flush::Flush;
 
@@ -40,10 +41,14 @@ fn promise_02_process_that_moved_becomes_local_again() {
     let world = World::power10(2);
     let space = shared(&world);
     world.run_kernel(1);
+    // As long as nobody was asked, no flush looks at what each CPU says.
+    let may_have_let_go = || world.engine.arch().may_have_let_go(space.hardware());
     assert_eq!(world.flush(&space, page(0x5000)).1.ipis, 0);
+    assert!(!may_have_let_go());
     let (executed, cost) = world.flush(&space, page(0x5000));
     assert_eq!((is_local(&executed), cost.ipis), (false, 1));
     assert_eq!(world.ipis(), [[1]]);
+    assert!(may_have_let_go());
     // It has not answered: everybody is still reached.
     assert!(!is_local(&world.flush(&space, page(0x5000)).0));
     let dropped = world.serve(1);

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use tlb_shootdown::arch::x86_64::Config;
+use tlb_shootdown::batch::Reclaim;
 use tlb_shootdown::flush::Flush;
 
 fn machine(cpus: u32) -> World {
@@ -98,6 +99,40 @@ fn promise_02_cpu_in_the_middle_of_a_switch_is_asked_for_every_space() {
     assert_eq!(world.serve(1), [invpcid(2, 0, 0)]);
     world.on(0);
     ticket.wait().unwrap();
+}
+
+/// A batch over several spaces, in one round: each CPU drops what it holds of the space that it runs, and in the middle of a switch
+/// everything.
+#[test]
+fn promise_02_batch_of_several_spaces_is_asked_for_what_is_loaded() {
+    let world = machine(3);
+    let spaces = [world.space(), world.space()];
+    let reclaim = || {
+        world.on(0);
+        let mut batch = Reclaim::<_, 1, 4>::new(&world.engine);
+        for space in &spaces {
+            batch.add(space, page(0x5000)).unwrap();
+        }
+        let flushing = batch.start().unwrap();
+        assert_eq!(world.ipis(), [[1, 2]]);
+        let served = [1, 2].map(|cpu| world.serve(cpu));
+        world.on(0);
+        flushing.wait().unwrap();
+        served
+    };
+    world.run(1, &spaces[0]);
+    world.run(2, &spaces[1]);
+    let [first, second] = reclaim();
+    assert_eq!(first, [cr3(0x0020_1001)]);
+    assert_eq!(second, [cr3(0x0020_2001)]);
+    for space in &spaces {
+        world.run(1, space);
+    }
+    world.on(1);
+    world.engine.switch_to_kernel();
+    let [first, second] = reclaim();
+    assert_eq!(first, [invpcid(2, 0, 0)]);
+    assert_eq!(second, [cr3(0x0020_2001)]);
 }
 
 /// What it asks of itself, where it does not run the space, is nothing.

@@ -3,6 +3,7 @@
 //! RAX flags: 1 VA, 2 PCID, 4 ASID, 8 global, 0x10 final only. ECX: count less one. EDX: PCID from bit 16 on.
 
 use crate::common::*;
+use std::collections::HashSet;
 use tlb_shootdown::address::PageSize;
 use tlb_shootdown::arch::x86_64::Config;
 use tlb_shootdown::arch::{Arch as _, HardwareId};
@@ -368,4 +369,23 @@ fn promise_07_identifiers_of_retired_spaces_come_back() {
         assert_ne!(arch.hardware_id(space.hardware()), Some(HardwareId(0)));
         arch.retire(space.hardware());
     }
+}
+
+/// As long as all are in use nobody is given another's.
+#[test]
+fn promise_07_identifiers_in_use_are_not_given_again() {
+    let world = machine(1);
+    let arch = world.engine.arch();
+    let spaces: Vec<_> = (0..4090).map(|_| world.space()).collect();
+    let mut given = HashSet::new();
+    for space in &spaces[..4089] {
+        arch.was_asked_for(space.hardware(), 3);
+        let id = arch.hardware_id(space.hardware()).expect("broadcasts");
+        assert!(given.insert(id), "{id:?}");
+    }
+    arch.was_asked_for(spaces[4089].hardware(), 3);
+    assert_eq!(
+        arch.hardware_id(spaces[4089].hardware()),
+        Some(HardwareId(0))
+    );
 }

@@ -57,6 +57,38 @@ fn promise_11_features_are_the_intersection() {
     assert!(!mixed.engine.arch().uses_broadcasts());
 }
 
+/// Sealed twice, or joined by a CPU of the same kind: what is in use stays in use.
+#[test]
+fn promise_02_features_in_use_stay_in_use() {
+    let world = World::new(Config::new(), BROADCASTS, 1);
+    world.engine.arch().seal_features();
+    late(&world, BROADCASTS).expect("the same count");
+    assert!(world.engine.arch().uses_broadcasts());
+}
+
+/// EDX tells the count of an instruction that EBX says there is not.
+#[test]
+fn promise_03_count_without_the_instruction_is_none() {
+    let without = Identification {
+        leaf_8000_0008_ebx: !(1 << 3),
+        ..BROADCASTS
+    };
+    let world = World::new(Config::new(), without, 1);
+    assert!(!world.engine.arch().uses_broadcasts());
+}
+
+/// Of what the late CPU lacks, that is named which the others use.
+#[test]
+fn promise_02_refusal_names_what_is_in_use() {
+    let global_alone = Identification { cr4: 0xa0, ..FULL };
+    let world = World::new(Config::new(), global_alone, 1);
+    let neither = Identification { cr4: 0x20, ..FULL };
+    assert_eq!(
+        late(&world, neither),
+        Err(JoinError::MissingFeature("CR4.PGE"))
+    );
+}
+
 #[test]
 fn promise_02_late_cpu_without_a_feature_in_use_is_refused() {
     let cases = [

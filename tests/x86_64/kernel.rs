@@ -160,10 +160,26 @@ fn promise_03_late_cpu_whose_invlpg_misses_global_entries_flushes_everything() {
         leaf_1_eax: 0x9_0672,
         ..Identification::FULL
     });
-    world.on(1);
-    world.engine.cpu_online().expect("nothing is missing");
-    let (executed, _) = world.flush_kernel(leaves(KERNEL, 1));
-    assert_eq!(executed, [MFENCE, invpcid(2, 0, 0)]);
+    // One more changes nothing, before the seal or after it.
+    for cpu in [1, 2] {
+        world.on(cpu);
+        world.engine.cpu_online().expect("nothing is missing");
+        let (executed, _) = world.flush_kernel(leaves(KERNEL, 1));
+        assert_eq!(executed, [MFENCE, invpcid(2, 0, 0)]);
+    }
+}
+
+#[test]
+fn promise_03_every_cpu_may_have_the_erratum() {
+    let affected = Identification {
+        leaf_1_eax: 0x9_0672,
+        ..Identification::FULL
+    };
+    for cpus in [1, 2, 3] {
+        let world = World::new(Config::new(), affected, cpus);
+        let (executed, _) = world.flush_kernel(leaves(KERNEL, 1));
+        assert_eq!(executed, [MFENCE, invpcid(2, 0, 0)], "{cpus} CPUs");
+    }
 }
 
 /// The root to come may be loaded with bit 63, as it was said before the flush: nothing may be left for it to keep.
@@ -207,5 +223,13 @@ fn promise_03_addresses_that_are_not_canonical_are_refused() {
         // And each half has functions of its own.
         assert_eq!(world.engine.start_kernel(at(last)).err(), refused);
         assert_eq!(world.engine.start(&space, negative(last)).err(), refused);
+        // Of a range both ends count.
+        let across = |first| Flush::pages(kib4(first, 2));
+        assert_eq!(world.engine.start(&space, across(last)).err(), refused);
+        let below = !last & !0xfff;
+        let into_the_half = world
+            .engine
+            .start_kernel(across(below.wrapping_sub(0x1000)));
+        assert_eq!(into_the_half.err(), refused);
     }
 }

@@ -64,6 +64,16 @@ fn promise_03_kpti_full_flush_reaches_the_process_on_its_exit() {
     }
 }
 
+/// The second flush finds the first one's request, and leaves it.
+#[test]
+fn promise_03_kpti_flushes_deferred_twice_are_carried_out() {
+    let (world, space) = machine(Identification::NO_INVPCID);
+    for addr in [0x5000, 0x6000] {
+        world.flush(&space, page(addr));
+    }
+    assert_eq!(exit(&world), USER);
+}
+
 /// The bit belongs to the slot: another space's exit neither sees nor clears it.
 #[test]
 fn promise_03_kpti_deferred_flush_waits_for_its_own_space() {
@@ -102,6 +112,17 @@ fn promise_03_kpti_kernel_page_makes_other_identifiers_unclean() {
     assert_eq!(executed, [MFENCE, invlpg(KERNEL)]);
     assert_eq!(exit(&world), USER);
     assert_eq!(world.run(0, &other) & KEEP, 0);
+}
+
+/// On the kernel's own root no identifier of a process is the current one, which INVLPG would have cleaned.
+#[test]
+fn promise_03_kpti_kernel_page_flushed_on_the_kernels_root_makes_every_identifier_unclean() {
+    let (world, space) = machine(Identification::FULL);
+    world.run_kernel(0);
+    assert_eq!(exit(&world), 0, "there is no process to go back to");
+    world.flush_kernel(leaves(KERNEL, 1));
+    assert_eq!(world.run(0, &space), 1);
+    assert_eq!(exit(&world), USER);
 }
 
 /// With one identifier every loading of a root drops everything.

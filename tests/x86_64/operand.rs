@@ -60,6 +60,7 @@ fn a_pcid_has_12_bits() {
     assert_eq!(Pcid::of(HardwareId(0x8000_0000_0000_1fff)).number(), 0xfff);
     assert_eq!(HardwareId::from(pcid(0x123)), HardwareId(0x123));
     assert_eq!(pcid(5).user().number(), 0x805);
+    assert_eq!(pcid(5).user().user().number(), 0x805);
 }
 
 #[test]
@@ -71,6 +72,11 @@ fn cr3_fields_do_not_run_into_each_other() {
     assert_eq!(cr3.keeping().dropping(), cr3);
     assert_eq!(cr3.lam_u57().raw(), 0x200f_ffff_ffff_ffff);
     assert_eq!(cr3.lam_u48().raw(), 0x400f_ffff_ffff_ffff);
+    // Said twice it is so.
+    assert_eq!(cr3.keeping().keeping(), cr3.keeping());
+    assert_eq!(cr3.lam_u57().lam_u57(), cr3.lam_u57());
+    assert_eq!(cr3.lam_u48().lam_u48(), cr3.lam_u48());
+    assert_eq!(Cr3::new(root).pcid(), pcid(0));
     assert_eq!((cr3.root(), cr3.pcid()), (root, pcid(0xfff)));
     // Bits of a physical address that no table can have do not reach the register.
     assert_eq!(

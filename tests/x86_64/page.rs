@@ -3,6 +3,8 @@
 use crate::common::*;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::arch::x86_64::Config;
+use tlb_shootdown::arch::{Arch as _, HardwareId, Reach};
+use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 
 #[test]
@@ -19,6 +21,24 @@ fn promise_01_page_is_a_full_barrier_and_one_invlpg() {
         cost.ipis,
     ];
     assert_eq!(counted, [1, 1, 0, 0]);
+}
+
+/// A port that flushes by itself, this CPU alone: under which identifiers the space ran here is not asked, so all go but global entries,
+/// which without INVPCID go with them.
+#[test]
+fn promise_03_space_without_a_common_identifier_is_every_identifier_of_this_cpu() {
+    for (cpu, expected) in [
+        (Identification::FULL, vec![invpcid(3, 0, 0)]),
+        (
+            Identification::NO_INVPCID,
+            vec![cr4(0x2_0020), cr4(0x2_00a0)],
+        ),
+    ] {
+        let world = World::new(Config::new(), cpu, 1);
+        let arch = world.engine.arch();
+        arch.flush_tlb_space(HardwareId(0), Reach::Local, &mut Cost::default());
+        assert_eq!(world.take(), expected);
+    }
 }
 
 #[test]

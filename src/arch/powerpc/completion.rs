@@ -9,11 +9,9 @@ use super::isa::Isa;
 use super::issue::{Ric, count};
 use super::plan::Plan;
 use super::{PowerPc, operand};
-use crate::address::FlushRange;
 use crate::arch::{HardwareId, Issued, Reach};
 use crate::cost::Cost;
 use crate::defects::Defect;
-use crate::flush::Flush;
 
 /// The process that kernel mappings belong to.
 const KERNEL: HardwareId = HardwareId(0);
@@ -58,7 +56,7 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     fn mend(&self, issued: impl IntoIterator<Item = Issued> + Clone, cost: &mut Cost) {
         // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
         let defects = self.machine.defects();
-        if defects.is_empty() || Defect::Power9NotMended.is_put_back() {
+        if Defect::Power9NotMended.is_put_back() {
             return;
         }
         let ceiling = self.config.ceilings().broadcast;
@@ -112,12 +110,10 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     }
 
     fn erat_left(&self, issued: &Issued) -> EratLeft {
-        let is_everything = |flush: &Flush| matches!(flush.range(), FlushRange::All);
         match (issued, self.plan_of(issued, self.config.ceilings().local)) {
-            (Issued::Kernel(flush), _) if is_everything(flush) => EratLeft::Everything,
-            (_, (Plan::Pages { .. }, _)) => EratLeft::Nothing,
             (Issued::Kernel(_), _) => EratLeft::Everything,
-            (Issued::User(..), _) => EratLeft::User,
+            (Issued::User(..), (Plan::Pages { .. }, _)) => EratLeft::Nothing,
+            (Issued::User(..), (Plan::Process { .. }, _)) => EratLeft::User,
         }
     }
 }

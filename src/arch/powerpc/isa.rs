@@ -71,7 +71,7 @@ impl Machine {
         let Identity { isa, defects } = Identity::of(pvr, config)?;
         let level = (isa as u32 + 1) << LEVEL_SHIFT;
         let add = |machine: u32| {
-            let is_first = machine >> LEVEL_SHIFT == 0;
+            let is_first = machine == 0;
             let is_same = machine >> LEVEL_SHIFT << LEVEL_SHIFT == level;
             (is_first || is_same).then_some(machine | level | defects.bits())
         };

@@ -17,7 +17,7 @@ use crate::flush::Depth;
 impl<I: Instructions, const WORDS: usize> X86_64<I, WORDS> {
     /// The process's own entries of this slot go before it runs again.
     pub(super) fn distrust_user(&self, cpu: &Cpu, slot: usize) {
-        if self.config.is_kpti() && self.features.pcids() {
+        if self.config.is_kpti() {
             cpu.own.distrust_user(slot);
         }
     }

@@ -42,7 +42,7 @@ impl Cr3 {
 
     /// The identifier, meaningful where `CR4.PCIDE` is set: otherwise two of these bits are the root's memory type.
     pub const fn pcid(self) -> Pcid {
-        Pcid::of(crate::arch::HardwareId(self.0 & PCID_MASK))
+        Pcid::of(crate::arch::HardwareId(self.0))
     }
 
     /// The same root and masking under this identifier.
