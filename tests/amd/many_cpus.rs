@@ -2,6 +2,7 @@
 
 use crate::fake::{Bench, Pace};
 use crate::flushing::{pages, space};
+use crate::until::until;
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::secondary::{AttachKey, Full, SecondaryError, SecondaryTlb};
@@ -13,17 +14,19 @@ const ROUNDS: u64 = 200;
 fn shoot(bench: &Bench, key: AttachKey, page: u64) -> Result<(), SecondaryError> {
     let mut cost = Cost::ZERO;
     let invalidation = space(key, pages(page << 12, (page + 1) << 12));
-    while bench.iommu.queue(&invalidation, &mut cost) == Err(Full) {
-        let mut open = bench.iommu.seal(&mut cost);
-        let _ = bench.iommu.poll(&mut open, &mut cost);
-    }
-    let mut fence = bench.iommu.seal(&mut cost);
-    loop {
-        if let Poll::Ready(result) = bench.iommu.poll(&mut fence, &mut cost) {
-            return result;
+    until(|| {
+        let queued = bench.iommu.queue(&invalidation, &mut cost);
+        if queued == Err(Full) {
+            let mut open = bench.iommu.seal(&mut cost);
+            let _ = bench.iommu.poll(&mut open, &mut cost);
         }
-        std::thread::yield_now();
-    }
+        queued.ok()
+    });
+    let mut fence = bench.iommu.seal(&mut cost);
+    until(|| match bench.iommu.poll(&mut fence, &mut cost) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    })
 }
 
 fn run(dying: Option<u16>, illegal: u32) {

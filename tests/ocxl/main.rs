@@ -17,3 +17,5 @@ mod ring_lock;
 #[path = "../support/mod.rs"]
 mod support;
 mod through_the_engine;
+#[path = "../support/until.rs"]
+mod until;

@@ -1,6 +1,7 @@
 //! Many threads submit, attach and detach at once.
 
 use crate::fake::{Bench, Event, leaves, page};
+use crate::until::until;
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::secondary::{AttachKey, SecondaryTlb};
@@ -11,9 +12,10 @@ const ROUNDS: u64 = 200;
 /// One shootdown as the engine runs it.
 fn shoot(bench: &Bench, key: AttachKey, first: u64) {
     let (fence, mut cost) = bench.start(key, leaves(first, 2));
-    while bench.link.poll(&mut { fence }, &mut cost) != Poll::Ready(Ok(())) {
-        std::thread::yield_now();
-    }
+    until(|| {
+        let answer = bench.link.poll(&mut { fence }, &mut cost);
+        (answer == Poll::Ready(Ok(()))).then_some(())
+    });
 }
 
 /// What is complete was launched since: by page, or with its process.
@@ -54,9 +56,7 @@ fn promise_10_ends_race_with_flushes_and_with_each_other() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     let mut cost = Cost::ZERO;
-                    while bench.link.release(dying, &mut cost).is_err() {
-                        std::thread::yield_now();
-                    }
+                    until(|| bench.link.release(dying, &mut cost).ok());
                     let fence = bench.link.seal(&mut cost);
                     bench.finish(fence, &mut cost).unwrap();
                 });
