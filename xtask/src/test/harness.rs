@@ -20,13 +20,30 @@ pub(crate) fn parse(part: &str, output: &str) -> Tally {
         } else if let Some((name, end)) = test_line(line) {
             match end.split_once(", ").unwrap_or((end, "no reason given")) {
                 ("ok", _) => tally.names.push(name.to_owned()),
-                ("FAILED", _) => tally.failed.push(format!("{part}: {name}")),
+                ("FAILED", _) => {
+                    tally.failed.push(format!("{part}: {name}"));
+                    tally.said.extend(said_by(name, output));
+                }
                 ("ignored", why) => tally.skipped.push(format!("{part}: {name}: {why}")),
                 _ => {}
             }
         }
     }
     tally
+}
+
+/// What a test printed, with its headline and up to the backtrace. Where it is kept apart from what was printed long before, nobody has to look for it
+/// in a log of which the end alone is at hand.
+fn said_by(test: &str, output: &str) -> Option<String> {
+    let headline = format!("---- {test} stdout ----");
+    let ends = ["---- ", "stack backtrace:", "failures:", "test result: "];
+    let mut lines = output.lines().skip_while(|line| *line != headline);
+    let mut said = lines.next()?.to_owned();
+    for line in lines.take_while(|line| !ends.iter().any(|end| line.starts_with(end))) {
+        said.push('\n');
+        said.push_str(line);
+    }
+    Some(said.trim_end().to_owned())
 }
 
 fn test_line(line: &str) -> Option<(&str, &str)> {
@@ -123,6 +140,30 @@ mod tests {
                 "host: slow: takes an hour",
                 "host: src/lib.rs - Other (line 3): no reason given",
                 FILTERED_OUT,
+            ]
+        );
+    }
+
+    #[test]
+    fn says_at_the_end_what_failed_tests_have_printed() {
+        let output = "test right ... ok\n\
+            test wrong ... FAILED\n\
+            test worse ... FAILED\n\
+            \nfailures:\n\n\
+            ---- wrong stdout ----\n\
+            a kernel of 3 operations\n\n\
+            thread 'wrong' panicked at a.rs:1:1:\n\
+            stack backtrace:\n\
+            0: everything\n\n\
+            ---- worse stdout ----\n\
+            worse\n\n\
+            failures:\n    worse\n    wrong\n\n\
+            test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(
+            parse("host", output).said,
+            [
+                "---- wrong stdout ----\na kernel of 3 operations\n\nthread 'wrong' panicked at a.rs:1:1:",
+                "---- worse stdout ----\nworse",
             ]
         );
     }

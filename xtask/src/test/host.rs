@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::test::harness::{FILTERED_OUT, parse};
+use crate::test::harness::{FILTERED_OUT, amounts, parse};
 use crate::test::tally::Tally;
 use crate::{process, workspace};
 
@@ -99,7 +99,17 @@ fn interleavings(cargo: &mut std::process::Command, limit: Duration) -> Tally {
     cargo.env("RUSTFLAGS", "--cfg loom");
     // Other flags for every dependency: the usual folder would be rebuilt at each change from one to the other.
     cargo.env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
-    let mut tally = within("loom", cargo, limit);
+    let mut tally = telling(
+        "loom",
+        cargo,
+        limit,
+        |_| {},
+        |output| {
+            for line in amounts(output) {
+                println!("loom{line}");
+            }
+        },
+    );
     // The other unit tests have run without loom.
     tally.skipped.retain(|why| why != FILTERED_OUT);
     if tally.passed == 0 && tally.failed.is_empty() {
@@ -142,10 +152,22 @@ fn cargo_test(part: &str, cargo: &mut std::process::Command) -> Tally {
 }
 
 fn within(part: &str, cargo: &mut std::process::Command, limit: Duration) -> Tally {
-    let ended = match process::stream_lines(cargo, limit, |line| println!("{line}")) {
+    telling(part, cargo, limit, |line| println!("{line}"), |_| {})
+}
+
+/// `line` is told each line as it comes, `all` everything at the end.
+fn telling(
+    part: &str,
+    cargo: &mut std::process::Command,
+    limit: Duration,
+    line: impl FnMut(&str),
+    all: impl FnOnce(&str),
+) -> Tally {
+    let ended = match process::stream_lines(cargo, limit, line) {
         Ok(ended) => ended,
         Err(error) => return Tally::failure(format!("{part}: {error:#}")),
     };
+    all(&ended.stdout);
     let mut tally = parse(part, &ended.stdout);
     if ended.status.is_none() {
         tally

@@ -73,6 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for why in &total.not_run {
         println!("not run: {why}");
     }
+    for words in &total.said {
+        println!("{words}");
+    }
     for what in &total.failed {
         println!("FAILED: {what}");
     }

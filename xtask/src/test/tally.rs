@@ -9,6 +9,8 @@ pub(crate) struct Tally {
     pub(crate) names: Vec<String>,
     /// What failed, one line each.
     pub(crate) failed: Vec<String>,
+    /// What those that failed printed.
+    pub(crate) said: Vec<String>,
     /// What did not run and why, one line each.
     pub(crate) skipped: Vec<String>,
     /// What could not be asked for want of a tool, and why, one line each.
@@ -29,6 +31,7 @@ impl Tally {
         self.passed += other.passed;
         self.names.extend(other.names);
         self.failed.extend(other.failed);
+        self.said.extend(other.said);
         self.skipped.extend(other.skipped);
         self.not_run.extend(other.not_run);
     }

@@ -71,9 +71,7 @@ fn tried(
         println!("{name}{line}");
     }
     let mut tally = parse(&name, &ended.stdout);
-    if !tally.failed.is_empty() {
-        println!("{}", ended.stdout);
-    } else if !ended.success() {
+    if tally.failed.is_empty() && !ended.success() {
         let why = ended.stderr.trim();
         tally
             .failed
