@@ -9,6 +9,7 @@
 mod common;
 
 mod activation;
+mod bounded;
 mod change;
 mod coverage;
 mod errata;

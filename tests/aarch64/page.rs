@@ -95,6 +95,19 @@ fn promise_08_level_0_is_named() {
     );
 }
 
+/// Of 16 KiB pages no entry at level 0 is a leaf: 2^47 bytes are 2048 blocks of 64 GiB at level 1, too many to name one by one.
+#[test]
+fn promise_08_level_0_is_named_for_4_kib_pages_alone() {
+    let machine = machine(Config::new(Granule::Kib16), Identification::FULL);
+    let size = PageSize::from_shift(47).expect("128 TiB");
+    let range = pages(0, size.bytes(), size);
+    let (executed, _) = flush_user(&machine, 5, &range, leaf_of(size), Broadcast);
+    assert_eq!(
+        tlbis(&executed),
+        [on("tlbi aside1is", 0x0005_0000_0000_0000)]
+    );
+}
+
 /// A page inside a larger entry: the hint is the entry's level, and the address its base.
 #[test]
 fn promise_08_hint_comes_with_the_base_of_the_entry() {

@@ -124,5 +124,5 @@ fn mistaken(raw: u64, operation: Operation, granule: Granule) -> u64 {
     if Defect::AddressShiftedByGranule.is_put_back() {
         return raw & !units | addr.raw() >> granule.page_size().shift();
     }
-    Defect::AsidCutTo8Bits.clears(0xff << 56, raw)
+    Defect::AsidCutTo8Bits.clears(0xff00_0000_0000_0000, raw)
 }

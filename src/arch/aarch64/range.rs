@@ -104,10 +104,10 @@ impl Operations {
         Operation::Page(base)
     }
 
-    /// The largest operation that fits. Scales go down, so that after the first one every base stays aligned to 64 pages
-    /// until the last two operations, and so that NUM never passes 31.
+    /// The largest operation that fits into what is left, two pages or more: those are a unit of the smallest scale. Scales go down, so
+    /// that after the first one every base stays aligned to 64 pages until the last two operations, and so that NUM never passes 31.
     fn largest(&mut self) -> Operation {
-        while self.scale > 0 && self.pages < unit(self.scale) {
+        while self.pages < unit(self.scale) {
             self.scale -= 1;
         }
         let units = self.pages / unit(self.scale);

@@ -91,11 +91,12 @@ impl Request {
         if !self.tables.lpa2 || is_aligned_64k(base) {
             return Some(Operation::range(base, scale, units));
         }
-        // Moved up to the next boundary it reaches beyond the end by as much as it moved.
+        // Moved up to the next boundary it reaches beyond the end by as much as it moved, and stays in the half: what it is to cover
+        // begins on such a boundary, so that it either moves by one page, where the end is at an odd one, or is made of units of 64
+        // pages and ends on the boundary that follows the end.
         let aligned = (base | 0xffff).wrapping_add(1);
         let beyond = (aligned.wrapping_sub(base)) >> self.page_shift();
-        let fits = beyond <= self.spare && self.stays_in_half(self.pages + beyond);
-        fits.then(|| Operation::range(aligned, scale, units))
+        (beyond <= self.spare).then(|| Operation::range(aligned, scale, units))
     }
 
     fn at(&self, page: u64) -> u64 {
