@@ -65,6 +65,15 @@ fn promise_03_nothing_optional_is_used_before_the_features_are_sealed() {
     late(&machine, Identification::PLAIN).expect("nothing is in use yet");
 }
 
+/// A second call takes nothing out of use: identifiers of 16 bits may be in use by then.
+#[test]
+fn promise_07_sealed_twice_is_sealed_once() {
+    let machine = sealed(&[Identification::FULL]);
+    let before = two_pages(&machine);
+    machine.seal_features();
+    assert_eq!(two_pages(&machine), before);
+}
+
 #[test]
 fn promise_03_sealed_without_cpus_uses_nothing() {
     let machine = sealed(&[]);

@@ -80,7 +80,7 @@ impl Features {
         };
         let use_common = |common| match common & bit::COUNTED {
             0 => Some(bit::SEALED),
-            _ => Some(common & wanted | bit::SEALED),
+            _ => Some(common & (wanted | bit::COUNTED) | bit::SEALED),
         };
         // The closure never refuses.
         let _ = self
