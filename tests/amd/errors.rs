@@ -443,6 +443,23 @@ fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
     bench.fake.assert_rules_kept();
 }
 
+/// The same where it is a set-up that finds no room, and nobody polls.
+#[test]
+fn promise_05_a_halt_holds_no_set_up_back_for_ever() {
+    let (bench, _, b) = two_devices(FEATURES);
+    bench.fake.pace(Pace::Stalled);
+    for _ in 0..128 {
+        let gave_up = bench.iommu.install(b, &mut || false);
+        assert_eq!(gave_up, Err(AttachError::Timeout(Some(b))));
+    }
+    bench.fake.inner().illegal = vec![(3, 1)];
+    bench.fake.run(1);
+    bench.fake.pace(Pace::AtDoorbell);
+    let installed = bench.iommu.install(b, &mut turns(&bench.lock, 200));
+    assert_eq!(installed, Ok(()));
+    bench.fake.assert_rules_kept();
+}
+
 /// A log that was started anew and does not run yet records nothing: nobody is asked before it runs.
 #[test]
 fn promise_04_a_log_that_does_not_run_yet_hides_no_silent_device() {

@@ -2,6 +2,7 @@
 
 mod attaching;
 mod bringing_up;
+mod capacity;
 mod encoding;
 mod errors;
 mod fake;
@@ -14,5 +15,6 @@ mod regions;
 mod releasing;
 #[path = "../support/ring_lock.rs"]
 mod ring_lock;
+mod stages;
 #[path = "../support/until.rs"]
 mod until;

@@ -52,14 +52,6 @@ impl<const N: usize> Deferred<N> {
         self.entries.get_mut((self.first + index) % N.max(1))
     }
 
-    /// Whether some were added since the last seal.
-    pub(super) fn is_open(&self) -> bool {
-        self.len
-            .checked_sub(1)
-            .and_then(|last| self.at(last))
-            .is_some_and(|entry| entry.after.is_none())
-    }
-
     /// The fence that the oldest waits for.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.at(0)?.after

@@ -24,10 +24,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         (P as u64).min(self.state.ring.usable() / 2)
     }
 
-    /// Whether a submission of that size fits into an otherwise empty buffer.
+    /// Whether a submission of that size fits into an otherwise empty buffer. None that asks no device is so large: no more contexts are
+    /// attached than all of them can ask theirs at once.
     pub(super) fn ever_fits(&self, commands: u64, deferred: u64) -> bool {
-        let second = if deferred > 0 { deferred + 2 } else { 0 };
-        deferred <= self.most_deferred() && commands + 1 + second <= self.state.ring.usable()
+        deferred <= self.most_deferred() && commands + 1 + deferred + 2 <= self.state.ring.usable()
     }
 
     /// Whether commands can be queued now, with their second stage and the seals of both. `changes` counts second-stage commands that
@@ -60,7 +60,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Whether anything waits for a seal.
     pub(super) fn is_open(&self) -> bool {
-        self.state.open_from.is_some() || self.state.deferred.is_open()
+        self.state.open_from.is_some()
     }
 
     /// Marks that commands from here on wait for a seal.
