@@ -9,6 +9,7 @@ use super::config::{Context, Levels, Mode, TranslationConfig};
 use super::context_entry::width_code;
 use super::devices::PHYSICAL_BITS;
 use super::error::{AttachError, Unsupported};
+use super::span::Blocks;
 use super::state::{AttachedSpace, Binding, Locked};
 use crate::dma::{DmaBarriers, Mmio};
 use crate::iommu::wait::Halt;
@@ -74,7 +75,6 @@ where
             if let Some((index, _)) = l.state.spaces.find(key) {
                 l.put_fresh_flushes(index);
             }
-            0
         })
         .map_err(|halt| AttachError::halted(halt, Some(key)))
     }
@@ -98,11 +98,15 @@ where
         // Each step asks for the key anew: another detach of it may have been faster.
         let halted = |halt| AttachError::halted(halt, Some(key));
         self.flush_tags(key, tags, wait).map_err(halted)?;
-        let flushes = self.locked(|l| l.count_all_flushes());
+        let flushes = self.locked(|l| match l.state.spaces.find(key) {
+            Some((index, _)) => l.count_flushes(index, &Blocks::ALL),
+            None => 0,
+        });
         if flushes > 0 {
-            self.run(wait, flushes, &mut |l| match l.state.spaces.find(key) {
-                Some((index, _)) => l.put_device_flushes(index),
-                None => 0,
+            self.run(wait, flushes, &mut |l| {
+                if let Some((index, _)) = l.state.spaces.find(key) {
+                    l.put_device_flushes(index);
+                }
             })
             .map_err(halted)?;
         }
@@ -120,7 +124,6 @@ where
             if let Some((index, _)) = l.state.spaces.find(key) {
                 l.put_tag_flushes(index);
             }
-            0
         })
     }
 

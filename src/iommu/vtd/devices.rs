@@ -54,11 +54,8 @@ where
         };
         self.locked(|l| l.insert_device(device))?;
         // The unit may have cached that there was no entry (CAP.CM).
-        self.run(wait, 1, &mut |l| {
-            l.put(Command::context_cache_device(id));
-            0
-        })
-        .map_err(|halt| AttachError::halted(halt, None))
+        self.run(wait, 1, &mut |l| l.put(Command::context_cache_device(id)))
+            .map_err(|halt| AttachError::halted(halt, None))
     }
 
     /// Takes a device out of translation, and gives back the memory of its PASID table, if it has one. Its accesses are refused afterwards.
@@ -78,7 +75,6 @@ where
             l.put_pasid_cache();
             let all = Command::iotlb_all(l.hw.features.drain);
             l.put(all);
-            0
         })
         .map_err(|halt| AttachError::halted(halt, None))?;
         self.locked(|l| l.take_device(id, since))

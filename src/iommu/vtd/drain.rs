@@ -6,6 +6,7 @@ use super::config::Mode;
 use super::error::{AttachError, Unsupported};
 use super::queue::FENCE;
 use super::registers;
+use super::span::Blocks;
 use crate::dma::{DmaBarriers, Mmio};
 use crate::lock::RingLock;
 use crate::secondary::AttachKey;
@@ -43,16 +44,15 @@ where
         }
         let size = self.locked(|l| {
             let (index, _) = l.state.spaces.find(key)?;
-            Some(2 + 2 * l.count_tags(index) + l.count_all_flushes())
+            Some(2 + 2 * l.count_tags(index) + l.count_flushes(index, &Blocks::ALL))
         });
         let size = size.ok_or(AttachError::UnknownKey)?;
-        self.run_with(DRAIN, wait, size, &mut |l| match l.state.spaces.find(key) {
-            Some((index, _)) => {
+        self.run_with(DRAIN, wait, size, &mut |l| {
+            if let Some((index, _)) = l.state.spaces.find(key) {
                 l.put_wait(FENCE);
                 l.put_tag_flushes(index);
-                l.put_device_flushes(index)
+                l.put_device_flushes(index);
             }
-            None => 0,
         })
         .map_err(|halt| AttachError::halted(halt, Some(key)))?;
         let state = self.hardware().registers.read32(registers::PRS);

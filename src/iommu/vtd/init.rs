@@ -97,10 +97,7 @@ where
         self.locked(|l| l.program_queue());
         self.set_state(Global::QUEUED_INVALIDATION, true, wait)?;
         self.locked(|l| l.state.stopped = None);
-        self.run(wait, EVERYTHING, &mut |l| {
-            l.put_everything();
-            0
-        })?;
+        self.run(wait, EVERYTHING, &mut |l| l.put_everything())?;
         self.set_state(Global::TRANSLATION, true, wait)
     }
 

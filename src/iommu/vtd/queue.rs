@@ -45,24 +45,25 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
 
     /// Entries needed for descriptors that are submitted at once, and for the seal of what is open beside them.
     pub(super) fn needed_to_submit(&self, entries: u64) -> u64 {
-        if self.is_open() {
-            entries + self.seal_of(self.state.pending.len())
-        } else {
-            entries
+        match self.state.pending.len() {
+            // Their wait is that seal's as well.
+            0 => entries,
+            pending => entries + self.seal_of(pending),
         }
     }
 
-    /// Whether anything waits for a seal.
+    /// Whether anything waits for a seal. No device invalidation is remembered where nothing does.
     pub(super) fn is_open(&self) -> bool {
-        self.state.open_from.is_some() || self.state.pending.len() > 0
+        self.state.open_from.is_some()
     }
 
     /// Whether that many entries are free, if need be after a look at the unit.
     pub(super) fn has_room(&mut self, entries: u64) -> bool {
-        if self.state.ring.free() < entries {
-            self.refresh_outstanding();
+        if self.state.ring.free() >= entries {
+            return true;
         }
-        if self.state.ring.free() < entries && self.state.recovery.is_some() {
+        self.refresh_outstanding();
+        if self.state.recovery.is_some() {
             // Aborted waits never write their word. What was fetched is not read again.
             self.refresh_head();
         }

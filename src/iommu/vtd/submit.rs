@@ -181,7 +181,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     }
 
     /// The number of device invalidations that an address space needs.
-    fn count_flushes(&self, space: usize, blocks: &Blocks) -> u64 {
+    pub(super) fn count_flushes(&self, space: usize, blocks: &Blocks) -> u64 {
         let times = self.state.contexts_of(space);
         let times = times.map(|(_, device)| device.times()).sum::<u64>();
         times * blocks.as_slice().len() as u64
@@ -252,17 +252,16 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    /// Invalidates everything in the device TLBs of one address space, at once; gives the devices.
-    pub(super) fn put_device_flushes(&mut self, space: usize) -> u64 {
-        self.put_flushes_where(|binding| binding.space == space)
+    /// Invalidates everything in the device TLBs of one address space, at once.
+    pub(super) fn put_device_flushes(&mut self, space: usize) {
+        self.put_flushes_where(|binding| binding.space == space);
     }
 
     /// Invalidates everything in one device's TLB: for each of its address spaces, or for requests without PASID where it has none.
     pub(super) fn put_question(&mut self, slot: usize) {
-        if self.put_flushes_where(|binding| binding.device == slot) != 0 {
-            return;
-        }
-        if let Some(Some(device)) = self.state.devices.get(slot)
+        if self.state.bindings_of(slot).next().is_some() {
+            self.put_flushes_where(|binding| binding.device == slot);
+        } else if let Some(Some(device)) = self.state.devices.get(slot)
             && let Some(tlb) = device.answering()
         {
             let command = Command::device_tlb(self.target(device.id, tlb), Block::ALL);
@@ -270,8 +269,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    fn put_flushes_where(&mut self, concerned: impl Fn(&Binding) -> bool) -> u64 {
-        let mut devices = 0;
+    fn put_flushes_where(&mut self, concerned: impl Fn(&Binding) -> bool) {
         for slot in 0..S {
             let Some((binding, device)) = self.binding(slot) else {
                 continue;
@@ -281,11 +279,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             {
                 let command = self.device_flush(device.id, tlb, &binding, Block::ALL);
                 for _ in 0..device.times() {
-                    devices |= self.put_device_flush(binding.device, command);
+                    self.put_device_flush(binding.device, command);
                 }
             }
         }
-        devices
     }
 
     fn never_fits(&self, commands: u64, flushes: u64) -> bool {

@@ -11,9 +11,9 @@ use crate::iommu::wait::{Halt, reached};
 use crate::lock::RingLock;
 use crate::secondary::{Fence, SecondaryError};
 
-/// Writes descriptors under the lock; gives the devices that it wrote an invalidation for.
+/// Writes descriptors under the lock.
 type Write<'a, M, B, const S: usize, const P: usize> =
-    &'a mut dyn FnMut(&mut Locked<'_, M, B, S, P>) -> u64;
+    &'a mut dyn FnMut(&mut Locked<'_, M, B, S, P>);
 
 impl<M, B, L, const S: usize, const P: usize> Vtd<M, B, L, S, P>
 where
@@ -71,13 +71,10 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             self.tend();
             return Ok(None);
         }
-        let devices = write(self);
+        write(self);
         self.put_wait(last);
         self.ring_doorbell();
-        self.state.unproven |= devices;
-        Ok(Some(Fence {
-            detail: devices,
-            ..Fence::new(self.state.ring.written())
-        }))
+        // It names no device: one that does not answer is cut off, and that is an end as well.
+        Ok(Some(Fence::new(self.state.ring.written())))
     }
 }
