@@ -157,7 +157,9 @@ impl Rig {
         let start = process.page(first);
         let range = PageRange::from_len(VirtAddr::new(start), count << 12, PageSize::KIB_4);
         let flush = Flush::pages(range.unwrap());
+        let mut patience = patience();
         while self.queue(process.key, flush) == Err(Full) {
+            assert!(patience(), "never any room");
             let mut open = self.vtd.seal(&mut Cost::default());
             let _ = self.vtd.poll(&mut open, &mut Cost::default());
         }

@@ -2,9 +2,10 @@
 
 use crate::fake::{Bench, CAP, ECAP, Fake, GCMD, GSTS, IQA, IQT, RTADDR, memory, turns, word};
 use crate::flushing::{finish, pages, start};
+use tlb_shootdown::cost::Cost;
 use tlb_shootdown::iommu::vtd::{Config, DomainId, InitError, Unsupported, Vtd};
 use tlb_shootdown::lock::CriticalSectionLock;
-use tlb_shootdown::secondary::SecondaryError;
+use tlb_shootdown::secondary::{SecondaryError, SecondaryTlb};
 use tlb_shootdown_model::Model;
 use tlb_shootdown_model::platform::ModelBarriers;
 
@@ -139,6 +140,16 @@ fn a_unit_that_does_not_acknowledge_is_given_up() {
     assert_eq!(bench.vtd.init(&mut turns(&bench.lock, 10)), Ok(()));
     let again = bench.vtd.init(&mut turns(&bench.lock, 10));
     assert_eq!(again, Err(InitError::Busy));
+}
+
+/// Nothing was ever submitted that could be looked for.
+#[test]
+fn a_unit_that_was_never_up_is_off_and_says_so() {
+    let bench = Bench::cold(CAP, ECAP, Config::new());
+    assert_eq!(bench.vtd.disable(&mut turns(&bench.lock, 10)), Ok(()));
+    let fence = bench.vtd.seal(&mut Cost::default());
+    assert_eq!(finish(&bench, fence), Err(SecondaryError::QueueStopped));
+    assert_eq!(bench.fake.inner().writes, []);
 }
 
 /// What is flushed while the unit is off was told nobody, and is not reached by switching it on again either.

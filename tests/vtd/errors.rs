@@ -1,10 +1,11 @@
 //! Refused descriptors and devices that do not answer.
 
-use crate::fake::{Bench, FSTS, IQA, IQT, word};
+use crate::fake::{Bench, CAP, ECAP, FSTS, IQA, IQT, word};
 use crate::flushing::{finish, pages, start};
+use crate::legacy;
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
-use tlb_shootdown::iommu::vtd::AttachError;
+use tlb_shootdown::iommu::vtd::{AttachError, Config, Unsupported};
 use tlb_shootdown::secondary::{Full, SecondaryError, SecondaryTlb};
 
 /// IQE at the type 6 descriptor: replaced where it stands by an invalidation of everything, IQE cleared, the tail written again.
@@ -126,6 +127,22 @@ fn page_requests_are_drained() {
     bench.fake.inner().set(0xd8, 2 << 32);
     let lost = bench.vtd.drain_page_requests(key, &mut patience);
     assert_eq!(lost, Err(AttachError::RequestsLost));
+}
+
+/// ECAP.PDS, bit 42, and a queue that knows PD: neither alone will do.
+#[test]
+fn page_requests_are_drained_by_scalable_units_that_can_alone() {
+    let unsupported = Err(AttachError::Unsupported(Unsupported::PageRequests));
+    let bench = Bench::new(CAP, ECAP & !(1 << 42), Config::new());
+    bench.add_device(0x0208, true);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    let drained = bench.vtd.drain_page_requests(key, &mut || true);
+    assert_eq!(drained, unsupported);
+    let bench = legacy::bench_with(1 << 42);
+    bench.add_legacy_device(0x0208, true);
+    let key = bench.attach(&[(0x0208, None)]);
+    let drained = bench.vtd.drain_page_requests(key, &mut || true);
+    assert_eq!(drained, unsupported);
 }
 
 /// Types 6, 8 and 5 with the type written over: what cannot be read any more may have been for anybody.

@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) silent: Option<u16>,
     /// The write buffer is not empty, and stays so.
     pub(crate) buffered: bool,
+    /// How often the driver has taken in that something is complete.
+    pub(crate) taken_in: u32,
     /// Rules that were broken.
     pub(crate) broken: Vec<String>,
     timed_out: Option<u16>,
@@ -203,6 +205,7 @@ impl Fake {
             refused: Vec::new(),
             silent: None,
             buffered: false,
+            taken_in: 0,
             broken: Vec::new(),
             timed_out: None,
             ordered: false,
@@ -260,7 +263,9 @@ unsafe impl DmaBarriers for Barriers {
     fn before_doorbell(&self) {
         self.0.inner().ordered = true;
     }
-    fn after_completion(&self) {}
+    fn after_completion(&self) {
+        self.0.inner().taken_in += 1;
+    }
     fn clean_lines(&self, _: *const u8, _: usize) {}
 }
 
@@ -275,11 +280,9 @@ pub(crate) fn word(base: u64, index: usize) -> u64 {
     unsafe { (base as *const u64).wrapping_add(index).read_volatile() }
 }
 
-pub(crate) type TestVtd = Vtd<Fake, Barriers, Lock, 64, 64>;
-
-pub(crate) struct Bench {
+pub(crate) struct Bench<const SLOTS: usize = 64, const PENDING: usize = 64> {
     pub(crate) fake: Fake,
-    pub(crate) vtd: TestVtd,
+    pub(crate) vtd: Vtd<Fake, Barriers, Lock, SLOTS, PENDING>,
     pub(crate) lock: Lock,
 }
 
@@ -295,22 +298,33 @@ pub(crate) fn memory() -> Memory {
 impl Bench {
     /// A unit that is not up yet.
     pub(crate) fn cold(cap: u64, ecap: u64, config: Config) -> Self {
+        Self::sized_cold(cap, ecap, config)
+    }
+
+    pub(crate) fn new(cap: u64, ecap: u64, config: Config) -> Self {
+        Self::sized(cap, ecap, config)
+    }
+
+    pub(crate) fn usual() -> Self {
+        Self::new(CAP, ECAP, Config::new())
+    }
+}
+
+impl<const SLOTS: usize, const PENDING: usize> Bench<SLOTS, PENDING> {
+    fn sized_cold(cap: u64, ecap: u64, config: Config) -> Self {
         let (fake, lock) = (Fake::new(cap, ecap), Lock::default());
         let barriers = Barriers(fake.clone());
         let vtd = Vtd::new(fake.clone(), barriers, lock.clone(), memory(), config).unwrap();
         Self { fake, vtd, lock }
     }
 
-    pub(crate) fn new(cap: u64, ecap: u64, config: Config) -> Self {
-        let bench = Self::cold(cap, ecap, config);
+    /// One that is up, with so many places.
+    pub(crate) fn sized(cap: u64, ecap: u64, config: Config) -> Self {
+        let bench = Self::sized_cold(cap, ecap, config);
         bench.vtd.init(&mut turns(&bench.lock, 10)).unwrap();
         bench.fake.take_log();
         bench.fake.inner().writes.clear();
         bench
-    }
-
-    pub(crate) fn usual() -> Self {
-        Self::new(CAP, ECAP, Config::new())
     }
 
     /// Adds a device with 512 PASIDs; gives where its PASID table is.

@@ -20,7 +20,11 @@ pub(crate) fn pages(start: u64, end: u64) -> Flush {
 }
 
 /// Queues and seals one invalidation.
-pub(crate) fn start(bench: &Bench, key: AttachKey, flush: Flush) -> (Fence, Cost) {
+pub(crate) fn start<const S: usize, const P: usize>(
+    bench: &Bench<S, P>,
+    key: AttachKey,
+    flush: Flush,
+) -> (Fence, Cost) {
     let mut cost = Cost::ZERO;
     bench.vtd.queue(&space(key, flush), &mut cost).unwrap();
     (bench.vtd.seal(&mut cost), cost)
@@ -28,7 +32,10 @@ pub(crate) fn start(bench: &Bench, key: AttachKey, flush: Flush) -> (Fence, Cost
 
 /// Polls until the fence says something.
 #[track_caller]
-pub(crate) fn finish(bench: &Bench, mut fence: Fence) -> Result<(), SecondaryError> {
+pub(crate) fn finish<const S: usize, const P: usize>(
+    bench: &Bench<S, P>,
+    mut fence: Fence,
+) -> Result<(), SecondaryError> {
     for _ in 0..1000 {
         if let Poll::Ready(result) = bench.vtd.poll(&mut fence, &mut Cost::default()) {
             return result;
@@ -45,6 +52,7 @@ fn promise_03_a_device_tlb_is_told_behind_the_units_own() {
     let key = bench.attach(&[(0x0208, Some(0x123))]);
     let (fence, cost) = start(&bench, key, pages(0x1000, 0x5000));
     assert_eq!((cost.commands, cost.syncs, cost.doorbells), (2, 1, 1));
+    assert_eq!(cost.queue_barriers, 1);
     assert_eq!(finish(&bench, fence), Ok(()));
     let expected = [
         [0x0000_0123_0001_0036, 0x3],
@@ -142,6 +150,24 @@ fn freed_kernel_tables_drop_every_pasid() {
     assert_eq!((log.len(), log[3]), (4, [0x25, 0]));
 }
 
+/// Tables of the kernel's that no root of theirs leads to are none of the devices'.
+#[test]
+fn freed_kernel_tables_concern_no_device_that_never_walks_them() {
+    let config = Config {
+        kernel_tables: false,
+        ..Config::new()
+    };
+    let bench = Bench::new(CAP, ECAP, config);
+    bench.add_device(0x0208, true);
+    bench.attach(&[(0x0208, Some(0x123))]);
+    let mut cost = Cost::ZERO;
+    let queued = bench.vtd.queue(&Invalidation::KernelTables, &mut cost);
+    assert_eq!(queued, Ok(()));
+    let fence = bench.vtd.seal(&mut cost);
+    assert_eq!((finish(&bench, fence), cost), (Ok(()), Cost::ZERO));
+    assert_eq!(bench.fake.take_log(), Vec::<[u64; 2]>::new());
+}
+
 #[test]
 fn promise_03_a_fence_is_not_reached_before_its_wait() {
     let bench = Bench::usual();
@@ -156,6 +182,38 @@ fn promise_03_a_fence_is_not_reached_before_its_wait() {
     }
     let poll = bench.vtd.poll(&mut fence, &mut Cost::default());
     assert_eq!(poll, Poll::Ready(Ok(())));
+}
+
+/// Two of one unit: the first is reached while the second is not.
+#[test]
+fn promise_03_a_fence_waits_for_nothing_behind_it() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let mut fences = [0x1000, 0x2000].map(|at| start(&bench, key, pages(at, at + 0x1000)).0);
+    bench.fake.inner().run(2);
+    let reached = fences.each_mut().map(|fence| {
+        let poll = bench.vtd.poll(fence, &mut Cost::default());
+        poll == Poll::Ready(Ok(()))
+    });
+    assert_eq!(reached, [true, false]);
+}
+
+/// The newest wait is looked at first: where that is complete, nobody looks again.
+#[test]
+fn one_look_serves_every_fence_before_it() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let fences = [0x1000, 0x2000, 0x3000].map(|at| start(&bench, key, pages(at, at + 0x1000)).0);
+    bench.fake.inner().run(u32::MAX);
+    bench.fake.inner().taken_in = 0;
+    for fence in fences {
+        assert_eq!(finish(&bench, fence), Ok(()));
+        assert_eq!(bench.fake.inner().taken_in, 1);
+    }
 }
 
 #[test]

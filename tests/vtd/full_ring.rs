@@ -1,11 +1,11 @@
 //! A ring without a wrap bit: one entry stays free, and no lap is mistaken for another.
 
-use crate::fake::{Bench, IQT, turns};
+use crate::fake::{Bench, IQA, IQT, turns, word};
 use crate::flushing::{finish, pages, space, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::iommu::vtd::AttachError;
-use tlb_shootdown::secondary::{Full, SecondaryTlb};
+use tlb_shootdown::secondary::{Full, SecondaryError, SecondaryTlb};
 
 #[test]
 fn promise_05_a_full_ring_says_so_and_drops_nothing() {
@@ -89,6 +89,85 @@ fn promise_03_a_word_of_2_to_the_32_entries_ago_proves_nothing() {
     assert_eq!(poll, Poll::Pending);
     bench.fake.inner().run(u32::MAX);
     assert_eq!(finish(&bench, fence), Ok(()));
+}
+
+/// Nor does one that no wait can have written: beyond all that the unit was handed.
+#[test]
+fn promise_03_a_word_beyond_what_was_submitted_proves_nothing() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let (mut fence, _) = start(&bench, key, pages(0x1000, 0x2000));
+    let inner = bench.fake.inner();
+    let wait = (inner.get(IQA) & !0xfff) + inner.get(IQT) - 32;
+    drop(inner);
+    let status = word(wait, 1) as *mut u64;
+    // SAFETY: one of the driver's status words, which are never freed; the unit is at rest.
+    unsafe { status.write_volatile(fence.sequence + 1) };
+    let poll = bench.vtd.poll(&mut fence, &mut Cost::default());
+    assert_eq!(poll, Poll::Pending);
+    bench.fake.inner().run(u32::MAX);
+    assert_eq!(finish(&bench, fence), Ok(()));
+}
+
+/// Three entries for each seal; the newest ones are not done, and those before them make room at once.
+#[test]
+fn promise_05_a_full_ring_has_the_room_of_what_is_complete() {
+    let bench = Bench::usual();
+    bench.add_device(0x0208, false);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let mut cost = Cost::ZERO;
+    let (one, other) = (pages(0x1000, 0x2000), pages(0x8000, 0x9000));
+    // 42 seals in 126 of 127 entries.
+    for _ in 0..42 {
+        bench.vtd.queue(&space(key, one), &mut cost).unwrap();
+        bench.vtd.queue(&space(key, other), &mut cost).unwrap();
+        bench.vtd.seal(&mut cost);
+    }
+    assert_eq!(bench.vtd.queue(&space(key, one), &mut cost), Err(Full));
+    // What was only fetched may be needed again.
+    bench.fake.inner().run(2);
+    assert_eq!(bench.vtd.queue(&space(key, one), &mut cost), Err(Full));
+    bench.fake.inner().run(1);
+    assert_eq!(bench.vtd.queue(&space(key, one), &mut cost), Ok(()));
+    bench.vtd.seal(&mut cost);
+    bench.fake.inner().run(3 * 10);
+    for at in 0..15 {
+        assert_eq!(bench.vtd.queue(&space(key, one), &mut cost), Ok(()), "{at}");
+        bench.vtd.seal(&mut cost);
+    }
+    bench.fake.inner().run(u32::MAX);
+    bench.fake.assert_rules_kept();
+}
+
+/// The one wait of a full ring is aborted and never writes its word: the head alone tells that there is room to recover in.
+#[test]
+fn promise_05_a_full_ring_recovers_from_a_silent_device() {
+    let bench = Bench::usual();
+    bench.add_device(0x0200, false);
+    bench.add_device(0x0208, true);
+    let filler = bench.attach(&[(0x0200, Some(0x1))]);
+    let key = bench.attach(&[(0x0208, Some(0x123))]);
+    bench.fake.inner().stalled = true;
+    let mut cost = Cost::ZERO;
+    let page = pages(0x1000, 0x2000);
+    bench.vtd.queue(&space(key, page), &mut cost).unwrap();
+    // Beside these two of the space's own, and the wait.
+    for _ in 0..127 - 3 {
+        bench.vtd.queue(&space(filler, page), &mut cost).unwrap();
+    }
+    assert_eq!(bench.vtd.queue(&space(filler, page), &mut cost), Err(Full));
+    let fence = bench.vtd.seal(&mut cost);
+    bench.fake.inner().silent = Some(0x0208);
+    bench.fake.inner().stalled = false;
+    bench.fake.inner().run(u32::MAX);
+    let named = Err(SecondaryError::DeviceTimeout { device: 0x0208 });
+    assert_eq!(finish(&bench, fence), named);
+    let (fence, _) = start(&bench, filler, page);
+    assert_eq!(finish(&bench, fence), Ok(()));
+    bench.fake.assert_rules_kept();
 }
 
 /// Whoever waits for the unit's answer holds nobody up meanwhile.

@@ -17,15 +17,15 @@ use tlb_shootdown_model::Model;
 use tlb_shootdown_model::platform::ModelBarriers;
 
 /// SAGAW 4: tables of four levels.
-const LEGACY_CAP: u64 = CAP | 4 << 8;
+pub(crate) const LEGACY_CAP: u64 = CAP | 4 << 8;
 /// C, QI, DT: no scalable mode, no PASIDs.
-const LEGACY_ECAP: u64 = 7;
+pub(crate) const LEGACY_ECAP: u64 = 7;
 
 const DEVICE_ALL: [u64; 2] = [0x0000_0208_0004_0003, 0x7fff_ffff_ffff_f001];
 /// Everything: context cache, then IOTLB.
 const EVERYTHING: [[u64; 2]; 3] = [[0x11, 0], [0x65, 0], [0xd2, 0]];
 
-fn legacy() -> Config {
+pub(crate) fn legacy() -> Config {
     Config {
         mode: Mode::Legacy,
         ..Config::new()
@@ -33,7 +33,12 @@ fn legacy() -> Config {
 }
 
 pub(crate) fn bench() -> Bench {
-    Bench::new(LEGACY_CAP, LEGACY_ECAP, legacy())
+    bench_with(0)
+}
+
+/// One that has these of ECAP as well.
+pub(crate) fn bench_with(ecap: u64) -> Bench {
+    Bench::new(LEGACY_CAP, LEGACY_ECAP | ecap, legacy())
 }
 
 /// The two words of a device's context entry: root entries and context entries have 16 bytes each.
@@ -215,6 +220,7 @@ fn promise_05_a_narrow_ring_fills_laps_and_drops_nothing() {
     let mut cost = Cost::ZERO;
     while bench.vtd.queue(&space(key, pages(0, 0x1000)), &mut cost) != Err(Full) {
         fences.push(bench.vtd.seal(&mut cost));
+        assert!(fences.len() < 256, "the ring is full at some time");
     }
     assert_eq!(fences.len(), 127);
     for fence in &mut fences {
