@@ -149,11 +149,16 @@ impl Rig {
         self.publish();
         let mut cost = Cost::ZERO;
         let invalidation = Invalidation::Space { key, flush };
-        while self.smmu.queue(&invalidation, &mut cost) == Err(Full) {
-            let mut open = self.smmu.seal(&mut cost);
-            let _ = self.smmu.poll(&mut open, &mut cost);
+        for _ in 0..10_000 {
+            match self.smmu.queue(&invalidation, &mut cost) {
+                Ok(()) => return self.smmu.seal(&mut cost),
+                Err(Full) => {
+                    let mut open = self.smmu.seal(&mut cost);
+                    let _ = self.smmu.poll(&mut open, &mut cost);
+                }
+            }
         }
-        self.smmu.seal(&mut cost)
+        panic!("there is never room for {flush:?}");
     }
 
     fn finish(&self, mut fence: Fence) -> Result<(), SecondaryError> {

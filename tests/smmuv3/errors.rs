@@ -1,7 +1,7 @@
 //! Errors of the queue: nothing lost, nothing swallowed, nobody charged for another's.
 
 use crate::fake::{Bench, Pace, context, translation, turns};
-use crate::flushing::{finish, pages, space, start};
+use crate::flushing::{fill_up, finish, pages, space, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
@@ -171,7 +171,8 @@ fn a_fence_is_not_reached_before_the_dead_device_is_cut_off() {
     let (mut behind, _) = start(&bench, keys[2], pages(0x1000, 0x2000));
     bench.fake.pace(Pace::AtRead(1));
     let entry = (bench.fake.inner().register64(0x80) & 0x00ff_ffff_ffff_ffc0) + 64 * 2;
-    loop {
+    for turn in 0.. {
+        assert!(turn < 1000, "{behind:?} is never reached");
         let poll = bench.smmu.poll(&mut behind, &mut Cost::default());
         let log = bench.fake.inner().log.clone();
         // CFGI_STE of stream 2, and the CMD_SYNC behind it.
@@ -408,8 +409,7 @@ fn promise_06_the_retry_does_not_wait_for_somebody_elses_seal() {
     let (fence, _) = start(&bench, key, pages(0, 0x1000));
     bench.fake.inner().run(8);
     let mut cost = Cost::ZERO;
-    let one = space(other, pages(0, 0x1000));
-    while bench.smmu.queue(&one, &mut cost).is_ok() {}
+    fill_up(&bench, &space(other, pages(0, 0x1000)), &mut cost);
     bench.fake.pace(Pace::AtRead(1));
     assert_eq!(finish(&bench, fence), dead(1));
     let others = bench.smmu.seal(&mut cost);
@@ -451,21 +451,13 @@ fn a_device_that_is_gone_has_consumed_nothing() {
     let bench = Bench::new(crate::fake::Ids::usual(), 3, Default::default());
     bench.add_stream(1, None);
     let key = bench.attach(&[(1, Some(1))]);
-    while bench.fake.inner().register(0x98) & 1 == 0 {
-        let mut cost = Cost::ZERO;
-        bench
-            .smmu
-            .queue(&space(key, pages(0, 0x1000)), &mut cost)
-            .unwrap();
-        bench
-            .smmu
-            .queue(&space(key, pages(0, 0x1000)), &mut cost)
-            .unwrap();
-        bench.smmu.seal(&mut cost);
-    }
-    while bench.fake.inner().register(0x98) != 0xd {
-        start(&bench, key, pages(0, 0x1000));
-    }
+    // Bring-up, stream and context took 8 entries.
+    let mut cost = Cost::ZERO;
+    let one = space(key, pages(0, 0x1000));
+    bench.smmu.queue(&one, &mut cost).unwrap();
+    start(&bench, key, pages(0, 0x1000));
+    start(&bench, key, pages(0, 0x1000));
+    assert_eq!(bench.fake.inner().register(0x98), 0xd);
     bench.fake.pace(Pace::Stalled);
     let (mut fence, _) = start(&bench, key, pages(0, 0x1000));
     assert_eq!(bench.fake.inner().register(0x98), 0xf);

@@ -125,7 +125,7 @@ impl Inner {
     }
 
     /// The entry at an index with wrap bit.
-    fn entry(&self, position: u32) -> [u64; 2] {
+    pub(crate) fn entry(&self, position: u32) -> [u64; 2] {
         let base = self.register64(CMDQ_BASE) & ((1 << 56) - 1) & !0x1f;
         let base = base & !((16u64 << self.log2()) - 1);
         let slot = u64::from(position & (self.mask() >> 1));

@@ -3,6 +3,8 @@
 mod answers;
 mod attaching;
 mod bringing_up;
+mod capacity;
+mod carried;
 mod encoding;
 mod errors;
 mod fake;

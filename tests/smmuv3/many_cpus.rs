@@ -9,6 +9,8 @@ use tlb_shootdown::secondary::{Full, SecondaryError, SecondaryTlb};
 
 const THREADS: u32 = 4;
 const ROUNDS: u64 = 200;
+/// Turns of a wait. Each takes the SMMU a few commands further, whoever waits.
+const PATIENCE: u32 = 100_000;
 
 /// One shootdown as the engine runs it: nobody else is needed for its progress.
 fn shoot(
@@ -17,21 +19,24 @@ fn shoot(
     page: u64,
 ) -> Result<(), SecondaryError> {
     let mut cost = Cost::ZERO;
-    while bench
-        .smmu
-        .queue(&space(key, pages(page << 12, (page + 1) << 12)), &mut cost)
-        == Err(Full)
-    {
-        let mut open = bench.smmu.seal(&mut cost);
-        let _ = bench.smmu.poll(&mut open, &mut cost);
-    }
+    let one = space(key, pages(page << 12, (page + 1) << 12));
+    let queued = (0..PATIENCE).any(|_| {
+        let queued = bench.smmu.queue(&one, &mut cost);
+        if queued == Err(Full) {
+            let mut open = bench.smmu.seal(&mut cost);
+            let _ = bench.smmu.poll(&mut open, &mut cost);
+        }
+        queued.is_ok()
+    });
+    assert!(queued, "no room for page {page:#x}");
     let mut fence = bench.smmu.seal(&mut cost);
-    loop {
+    for _ in 0..PATIENCE {
         if let Poll::Ready(result) = bench.smmu.poll(&mut fence, &mut cost) {
             return result;
         }
         std::thread::yield_now();
     }
+    panic!("{fence:?} is never reached");
 }
 
 fn run(log2: u32, dying: Option<u32>) {

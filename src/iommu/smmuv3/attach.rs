@@ -103,8 +103,9 @@ where
         .map_err(halted)?;
         if size.device_tlbs > 0 {
             self.run_once(wait, size.device_tlbs, &mut |l| {
-                let found = l.state.spaces.find(key);
-                found.map_or(0, |(index, _)| l.put_atcs(index))
+                if let Some((index, _)) = l.state.spaces.find(key) {
+                    l.put_atcs(index);
+                }
             })
             .map_err(halted)?;
         }

@@ -65,6 +65,7 @@ mod event;
 pub mod features;
 mod ids;
 mod init;
+mod mistaken;
 mod queue;
 mod range;
 mod recovery;

@@ -14,10 +14,10 @@ use crate::secondary::SecondaryError;
 const LONGEST_RUN: u64 = 63;
 
 impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S, P> {
-    /// Entries that a run of commands takes, with the CMD_SYNCs that an erratum forces into it.
+    /// Entries that commands take at most, with the CMD_SYNCs that an erratum forces between them: as many as behind the longest run.
     fn run_of(&self, commands: u64) -> u64 {
         if self.hw.features.sync_often {
-            commands + commands / LONGEST_RUN + 1
+            commands + commands.div_ceil(LONGEST_RUN)
         } else {
             commands
         }

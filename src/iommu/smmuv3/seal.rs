@@ -22,9 +22,8 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
         let open = self.state.open_from.unwrap_or(self.state.ring.written());
         let end = self.state.ring.written();
-        let repeat = self.hw.config.repeat_invalidations && open < end;
         let has_atcs = self.state.pending.len() > 0;
-        if repeat {
+        if self.hw.config.repeat_invalidations {
             if !Defect::RepeatWithoutItsSync.is_put_back() {
                 self.close_run();
             }

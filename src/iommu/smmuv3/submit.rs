@@ -4,6 +4,7 @@ use super::atc::{AtcBlock, AtcBlocks};
 use super::command::Command;
 use super::config::Regime;
 use super::ids::{Asid, Vmid};
+use super::mistaken;
 use super::range::{Plan, Shape, Spans, plan};
 use super::span::Span;
 use super::state::{AttachedSpace, Locked};
@@ -183,15 +184,13 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
         }
     }
 
-    /// ATC_INV of everything for every device of an address space, at once; gives the devices.
-    pub(super) fn put_atcs(&mut self, space: usize) -> u64 {
-        let mut devices = 0;
+    /// ATC_INV of everything for every device of an address space, at once.
+    pub(super) fn put_atcs(&mut self, space: usize) {
         for slot in 0..S {
             if let Some((stream, command)) = self.atc(space, slot, AtcBlock::ALL) {
-                devices |= self.put_atc(stream, command);
+                self.put_atc(stream, command);
             }
         }
-        devices
     }
 
     /// The ATC_INV that a block needs in the context of this slot, with the slot of its stream; `None` where the context is not
@@ -276,9 +275,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Regime::El1 => Command::tlbi_nh_va(HOST, asid, span),
             Regime::El2Host => Command::tlbi_el2_va(asid, span),
         };
-        // TG\[11:10\] = 1: 4 KiB.
-        let [w0, w1] = command.words();
-        mistaken(w0, Defect::OnePageAsRange.sets(1 << 10, w1))
+        mistaken::tlbi_va(command)
     }
 
     pub(super) fn tlbi_asid(&self, asid: Asid) -> Command {
@@ -286,8 +283,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Regime::El1 => Command::tlbi_nh_asid(HOST, asid),
             Regime::El2Host => Command::tlbi_el2_asid(asid),
         };
-        let [w0, w1] = command.words();
-        Command::from_words([Defect::SmmuTlbiOfAnotherAsid.flips(1 << 48, w0), w1])
+        mistaken::tlbi_asid(command)
     }
 
     fn tlbi_all(&self) -> Command {
@@ -296,21 +292,4 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             Regime::El2Host => Command::tlbi_el2_all(),
         }
     }
-}
-
-/// The words of a TLBI by address: the same, but for who puts a mistake back.
-fn mistaken(w0: u64, w1: u64) -> Command {
-    // TG\[11:10\] is 0 where the command is of one address; SCALE\[24:20\], TTL\[9:8\] and Leaf are of the rest (IHI 0070 4.4.1.1).
-    let is_range = w1 & 0b11 << 10 != 0;
-    let w0 = if is_range && w0 & 0x1f << 20 != 0 && Defect::SmmuScaleOneLess.is_put_back() {
-        w0 - (1 << 20)
-    } else {
-        w0
-    };
-    let level = if is_range { 0b11 << 8 } else { 0 };
-    let w1 = Defect::SmmuLevelGuessed.sets(level, w1);
-    Command::from_words([
-        Defect::SmmuTlbiOfAnotherAsid.flips(1 << 48, w0),
-        Defect::SmmuLeafWhereTablesAreFreed.sets(1, w1),
-    ])
 }

@@ -10,8 +10,8 @@ use crate::lock::RingLock;
 use crate::secondary::{Fence, SecondaryError};
 
 /// Writes commands under the lock.
-type Write<'a, M, B, R, const S: usize, const P: usize> =
-    &'a mut dyn FnMut(&mut Locked<'_, M, B, S, P>) -> R;
+type Write<'a, M, B, const S: usize, const P: usize> =
+    &'a mut dyn FnMut(&mut Locked<'_, M, B, S, P>);
 
 impl<M, B, L, const S: usize, const P: usize> Smmu<M, B, L, S, P>
 where
@@ -25,7 +25,7 @@ where
         &self,
         wait: &mut dyn FnMut() -> bool,
         commands: u64,
-        write: Write<'_, M, B, (), S, P>,
+        write: Write<'_, M, B, S, P>,
     ) -> Result<(), Halt> {
         let twice = self.hardware().config.repeat_invalidations;
         let entries = if twice { 2 * commands + 1 } else { commands };
@@ -35,16 +35,15 @@ where
                 l.close_run();
                 write(l);
             }
-            0
         })
     }
 
-    /// Runs commands to their completion. `write` gives the devices that it sent an ATC_INV to.
+    /// Runs commands to their completion. A device that does not answer is cut off, which is an end as well.
     pub(super) fn run_once(
         &self,
         wait: &mut dyn FnMut() -> bool,
         commands: u64,
-        write: Write<'_, M, B, u64, S, P>,
+        write: Write<'_, M, B, S, P>,
     ) -> Result<(), Halt> {
         let locked = |ask: &mut dyn FnMut() -> bool| self.locked(|_| ask());
         let wait = &mut || Defect::SmmuLockedWhileWaiting.asks_under(wait, locked);
@@ -65,7 +64,7 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
     fn try_submit(
         &mut self,
         commands: u64,
-        write: Write<'_, M, B, u64, S, P>,
+        write: Write<'_, M, B, S, P>,
     ) -> Result<Option<Fence>, SecondaryError> {
         if let Some(error) = self.state.stopped {
             return Err(error);
@@ -78,12 +77,9 @@ impl<M: Mmio, B: DmaBarriers, const S: usize, const P: usize> Locked<'_, M, B, S
             return Ok(None);
         }
         self.close_run();
-        let devices = write(self);
+        write(self);
         self.put_last_sync();
         self.ring_doorbell();
-        self.state.unproven |= devices;
-        let mut fence = Fence::new(self.state.ring.written());
-        fence.detail = devices;
-        Ok(Some(fence))
+        Ok(Some(Fence::new(self.state.ring.written())))
     }
 }
