@@ -39,6 +39,56 @@ fn a_stream_table_entry_as_the_manual_lays_it_out() {
     assert_eq!(bench.fake.take_log(), [[0x5_0000_0003, 1], [0x46, 0]]);
 }
 
+/// The second word without substreams, coherence or device TLB, where IDR0.STALL_MODEL and IDR1.ATTR_TYPES_OVR ask for more: S1STALLD,
+/// SHCFG = incoming, fetches non-cacheable and outer shareable (IHI 0070 5.2).
+#[test]
+fn a_stream_table_entry_says_what_the_implementation_asks_for() {
+    let usual = Ids::usual();
+    let ids = Ids {
+        idr0: usual.idr0 & !(3 << 24 | 1 << 4),
+        idr1: usual.idr1 | 1 << 27,
+        ..usual
+    };
+    let bench = Bench::new(ids, 8, Config::new());
+    bench.fake.inner().cleaned.clear();
+    let setup = StreamSetup {
+        stream: StreamId(5),
+        contexts: region(64, 64),
+        substream_bits: 0,
+        ats: None,
+    };
+    let wait = &mut turns(&bench.lock, 10);
+    bench.smmu.add_stream(setup, wait).unwrap();
+    let [first, second, ..] = stream_table_entry(&bench, 5);
+    assert_eq!((first & 0x3f, first >> 59), (0xb, 0));
+    assert_eq!(second, 1 << 44 | 1 << 27 | 0x80);
+    let base = bench.fake.inner().register64(0x80) & 0x00ff_ffff_ffff_ffc0;
+    let inner = bench.fake.inner();
+    assert!(inner.cleaned.contains(&(base + 64 * 5, 64)), "it alone");
+}
+
+/// An entry is valid after its rest is there, and invalid before its rest is gone (IHI 0070 3.21.3).
+#[test]
+fn promise_01_a_stream_table_entry_is_never_valid_by_half() {
+    let bench = Bench::usual();
+    let base = bench.fake.inner().register64(0x80) & 0x00ff_ffff_ffff_ffc0;
+    let seen = std::sync::Arc::new(std::sync::Mutex::new([0; 2]));
+    let look = || {
+        let seen = seen.clone();
+        let look = move || *seen.lock().unwrap() = words((base + 64 * 5) as *const u64);
+        bench.fake.inner().on_publish = Some(Box::new(look));
+    };
+    look();
+    bench.add_stream(5, None);
+    assert_eq!(*seen.lock().unwrap(), [0, 0xd6], "added");
+    let [valid, ..] = stream_table_entry(&bench, 5);
+    assert_eq!(valid & 1, 1);
+    look();
+    let wait = &mut turns(&bench.lock, 10);
+    bench.smmu.remove_stream(StreamId(5), wait).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [0, 0xd6], "removed");
+}
+
 /// IHI 0070 5.4; Linux CTXDESC_CD_0_*; QEMU CD_*.
 #[test]
 fn a_context_descriptor_as_the_manual_lays_it_out() {
