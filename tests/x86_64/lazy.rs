@@ -44,6 +44,23 @@ fn promise_08_lazy_cpu_leaves_the_root_where_tables_are_freed() {
     assert_eq!(world.run(1, &space), 1);
 }
 
+/// Then no process is loaded there to go back to.
+#[test]
+fn promise_10_kpti_exit_after_the_root_was_left_names_no_process() {
+    let world = World::new(Config::new().kpti(), Identification::FULL, 2);
+    let space = world.space();
+    world.run(0, &space);
+    world.run(1, &space);
+    world.idle(1, &space);
+    world.on(0);
+    let ticket = world.engine.start(&space, tables(0x5000, 1)).unwrap();
+    world.serve(1);
+    let arch = world.engine.arch();
+    assert_eq!(arch.user_cr3_on_exit(CpuId::new(1)).0, 0);
+    world.on(0);
+    ticket.wait().unwrap();
+}
+
 /// The next process ends the laziness of the last.
 #[test]
 fn promise_02_switch_to_another_space_ends_laziness() {

@@ -75,7 +75,8 @@ impl Features {
             }
             let smallest = extra.min(extra_of(common));
             let flags = common & !(COUNT_MASK << COUNT_SHIFT) & !missing;
-            Some(flags | smallest << COUNT_SHIFT | bit::COUNTED | errata)
+            let flags = flags | bit::COUNTED | errata;
+            Some(flags | smallest << COUNT_SHIFT)
         };
         self.0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, narrow)

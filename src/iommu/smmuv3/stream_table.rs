@@ -11,9 +11,7 @@ const WORDS: usize = 8;
 mod bits {
     // Word 0.
     pub(super) const VALID: u64 = 1;
-    pub(super) const CONFIG_ABORT: u64 = 0b000 << 1;
     pub(super) const CONFIG_STAGE_1: u64 = 0b101 << 1;
-    pub(super) const CONTEXT_PTR_MASK: u64 = ((1 << 56) - 1) & !0x3f;
     pub(super) const CONTEXT_MAX_SHIFT: u32 = 59;
     // Word 1.
     /// Traffic without a substream uses context 0.
@@ -33,7 +31,7 @@ mod bits {
 pub(super) struct StreamTableEntry([u64; 2]);
 
 impl StreamTableEntry {
-    /// Stage 1 translation through the contexts at `contexts`.
+    /// Stage 1 translation through the contexts at `contexts`, which is aligned to them and lies where the SMMU reaches it: bits 55:6.
     pub(super) fn translate(
         contexts: u64,
         substream_bits: u8,
@@ -43,7 +41,7 @@ impl StreamTableEntry {
     ) -> Self {
         let w0 = bits::VALID
             | bits::CONFIG_STAGE_1
-            | contexts & bits::CONTEXT_PTR_MASK
+            | contexts
             | u64::from(substream_bits) << bits::CONTEXT_MAX_SHIFT;
         let mut w1 = if features.coherent {
             bits::CONTEXT_FETCH_COHERENT
@@ -68,8 +66,8 @@ impl StreamTableEntry {
         Self([w0, w1])
     }
 
-    /// Every access aborts without an event; ATS requests are refused, and so are translated ones where CR0.ATSCHK is set.
-    pub(super) const ABORT: Self = Self([bits::VALID | bits::CONFIG_ABORT, 0]);
+    /// Config 0b000: every access aborts without an event; ATS requests are refused, and so are translated ones where CR0.ATSCHK is set.
+    pub(super) const ABORT: Self = Self([bits::VALID, 0]);
 
     /// No entry: every access aborts with an event.
     pub(super) const INVALID: Self = Self([0, 0]);

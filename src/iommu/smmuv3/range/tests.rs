@@ -4,7 +4,7 @@ extern crate std;
 
 use super::{Plan, Shape, plan};
 use crate::address::{PageRange, PageSize, VirtAddr};
-use crate::flush::Flush;
+use crate::flush::{Depth, Flush};
 use crate::iommu::smmuv3::ids::Granule;
 use crate::iommu::smmuv3::span::{RangeFields, Span};
 use crate::property::properties;
@@ -198,6 +198,46 @@ fn the_worked_examples() {
     );
     let two_mib = pages(0x7f00_0020_0000, 0x7f00_0040_0000);
     assert_eq!(words(&two_mib), [[0x90_0000, 0x7f00_0020_0400]]);
+}
+
+/// A number that is no power of two and no reserved one either is taken as it is: 40 = 5 << 3. And the largest that there is, 2^27 pages.
+#[test]
+fn promise_11_numbers_that_can_be_said_are_not_rounded() {
+    assert_eq!(words(&pages(0x1_0000, 0x3_8000)), [[0x30_4000, 0x1_0400]]);
+    let huge = pages(0x80_0000_0000, 0x100_0000_0000);
+    assert_eq!(words(&huge), [[0x1b0_0000, 0x80_0000_0400]]);
+    let span = |count| {
+        let (granule, fields) = (Granule::Kib4, RangeFields::Narrow);
+        let addr = VirtAddr::new(0x1000);
+        Span::granules(addr, granule, count, 0, None, Depth::Leaf, fields).map(Span::words)
+    };
+    assert_eq!(span(32), Some([0x1_f000, 0x1401]));
+    assert_eq!(span(33), None);
+}
+
+/// Of leaves of 2 MiB: three pages from the start of one, three further on, and as many as it has from its second on. TTL\[9:8\] stays 0, as
+/// none of them are whole entries of level 2.
+#[test]
+fn promise_08_a_level_is_named_for_whole_entries_alone() {
+    let of = |start, end| words(&pages(start, end).leaf_only().leaf_size(PageSize::MIB_2));
+    assert_eq!(of(0x20_0000, 0x20_3000), [[0x2000, 0x20_0401]]);
+    assert_eq!(of(0x20_3000, 0x20_6000), [[0x2000, 0x20_3401]]);
+    assert_eq!(of(0x20_1000, 0x40_1000), [[0x90_0000, 0x20_1401]]);
+    assert_eq!(of(0x20_0000, 0x40_0000), [[0x90_0000, 0x20_0601]]);
+}
+
+/// Blocks of 64 GiB at level 1 of 16 KiB tables are there with DS alone (Arm ARM D8.2); without it the level is not said. TG = 2.
+#[test]
+fn promise_08_level_1_of_16_kib_tables_needs_wide_fields() {
+    let size = PageSize::from_shift(36).unwrap();
+    let block = Flush::page(VirtAddr::new(0x10_0000_0000), size);
+    for (fields, ttl) in [(RangeFields::Narrow, 0), (RangeFields::Wide, 1 << 8)] {
+        let Plan::Spans(spans) = plan(&block, &shape(Granule::Kib16, Some(fields))) else {
+            panic!("{fields:?}");
+        };
+        let words: Vec<_> = spans.map(Span::words).collect();
+        assert_eq!(words, [[0x160_0000, 0x10_0000_0801 | ttl]]);
+    }
 }
 
 /// 33 pages that end with the last page of all: one more would be past the end.
