@@ -118,7 +118,7 @@ impl Request {
     }
 }
 
-/// Shape word: bit 8 pages or all, bit 9 leaf only, bits 16..24 shift of the stride, bits 24..32 shift of the leaf size or 0.
+/// Shape word: bit 9 leaf only, bits 16..24 shift of the stride or 0 for everything, bits 24..32 shift of the leaf size or 0.
 fn encode_flush(flush: &Flush) -> [u64; 3] {
     let leaf_size = flush
         .promised_leaf_size()
@@ -127,7 +127,7 @@ fn encode_flush(flush: &Flush) -> [u64; 3] {
     match flush.range() {
         FlushRange::All => [0, 0, 0],
         FlushRange::Pages(pages) => [
-            1 << 8 | leaf_only << 9 | u64::from(pages.stride().shift()) << 16 | leaf_size << 24,
+            leaf_only << 9 | u64::from(pages.stride().shift()) << 16 | leaf_size << 24,
             pages.first().raw(),
             pages.last().raw(),
         ],
@@ -136,11 +136,9 @@ fn encode_flush(flush: &Flush) -> [u64; 3] {
 
 /// Anything that does not decode is taken for the whole space: wider, never narrower.
 fn decode_flush(shape: u64, first: u64, last: u64) -> Flush {
-    let pages = PageSize::from_shift((shape >> 16) as u8)
-        .filter(|_| shape & 1 << 8 != 0)
-        .and_then(|stride| {
-            PageRange::inclusive(VirtAddr::new(first), VirtAddr::new(last), stride).ok()
-        });
+    let pages = PageSize::from_shift((shape >> 16) as u8).and_then(|stride| {
+        PageRange::inclusive(VirtAddr::new(first), VirtAddr::new(last), stride).ok()
+    });
     let Some(pages) = pages else {
         return Flush::all();
     };

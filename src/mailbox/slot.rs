@@ -77,3 +77,18 @@ impl RequestSlot {
         words
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Whatever stands there, nobody takes a request that its owner is writing.
+    #[test]
+    fn promise_05_request_that_is_being_written_is_not_read() {
+        let slot = RequestSlot::new();
+        slot.publish(&Request::Everything, 1);
+        assert_eq!(slot.read(), Some(Request::Everything));
+        slot.sequence.store(3, Ordering::Relaxed);
+        assert_eq!(slot.read(), None);
+    }
+}

@@ -2,7 +2,7 @@ use std::boxed::Box;
 use std::vec;
 
 use super::{FARTHEST, Mailboxes, Request};
-use crate::address::{PageSize, VirtAddr};
+use crate::address::{PageRange, PageSize, VirtAddr};
 use crate::arch::{Change, HardwareId};
 use crate::cpu_set::{CpuId, CpuSet};
 use crate::flush::Flush;
@@ -142,6 +142,8 @@ fn promise_08_request_of_a_batch_remembers_freed_tables() {
 fn promise_05_requests_survive_their_encoding() {
     let (space, id) = (SpaceId::from_raw(7), HardwareId(1 << 40 | 5));
     let flush = Flush::page(VirtAddr::new(0x40_0000), PageSize::MIB_2);
+    let pages = PageRange::page(VirtAddr::new(0x5000), PageSize::KIB_4);
+    let tables = Flush::pages(pages);
     let change = Change {
         space,
         id,
@@ -153,6 +155,10 @@ fn promise_05_requests_survive_their_encoding() {
         Request::Round,
         Request::Space(change),
         Request::Kernel { flush },
+        Request::Kernel { flush: tables },
+        Request::Kernel {
+            flush: Flush::all(),
+        },
         Request::Leave { space, id },
         Request::LetGo { space, id },
         Request::Loaded { tables: false },
@@ -164,7 +170,7 @@ fn promise_05_requests_survive_their_encoding() {
         assert_eq!(request.merge(&request), request);
         assert_eq!(request.merge(&Request::Everything), Request::Everything);
     }
-    let merged = requests[3].merge(&requests[4]);
+    let merged = requests[5].merge(&requests[6]);
     assert_eq!(merged, Request::Everything, "one is waited for");
 }
 
