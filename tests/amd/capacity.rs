@@ -115,6 +115,45 @@ fn promise_05_kinds_of_later_commands_have_a_wait_each() {
     }
 }
 
+/// 63 times two devices and one more are 127 commands for devices: as many as may wait, and none above.
+#[test]
+fn promise_05_as_many_commands_for_devices_wait_as_may() {
+    let bench = Bench::usual();
+    let keys = [0x10, 0x11].map(|id| {
+        bench.add_device(id, WITH);
+        bench.attach(&[(id, 1)])
+    });
+    bench.fake.pace(Pace::Stalled);
+    let mut cost = Cost::ZERO;
+    for _ in 0..63 {
+        let queued = bench.iommu.queue(&Invalidation::KernelTables, &mut cost);
+        assert_eq!(queued, Ok(()));
+    }
+    let mut one = |n| bench.iommu.queue(&blocks(keys[0], n, 1), &mut cost);
+    assert_eq!((one(0), one(1)), (Ok(()), Err(Full)));
+}
+
+/// The end of a host table on two devices without TLB: their two commands, the seal, and for later one, its wait, one where the kind changes and one
+/// in case.
+#[test]
+fn promise_05_an_end_asks_for_the_waits_between_its_kinds() {
+    for (queued, expected) in [(248, Ok(())), (249, Err(Full))] {
+        let bench = Bench::usual();
+        let hosts = [0x10, 0x11];
+        hosts.iter().for_each(|&id| bench.add_host_device(id, None));
+        bench.add_device(0x20, None);
+        let ends = bench.attach_host(&hosts);
+        let key = bench.attach(&[(0x20, 1)]);
+        bench.fake.pace(Pace::Stalled);
+        let mut cost = Cost::ZERO;
+        for n in 0..queued {
+            bench.iommu.queue(&blocks(key, n, 1), &mut cost).unwrap();
+        }
+        let released = bench.iommu.release(ends, &mut cost);
+        assert_eq!(released, expected, "{queued}");
+    }
+}
+
 /// A completion that nobody has looked at has made room.
 #[test]
 fn promise_12_room_is_looked_for_before_it_is_denied() {

@@ -17,4 +17,6 @@ mod regions;
 mod releasing;
 #[path = "../support/ring_lock.rs"]
 mod ring_lock;
+#[path = "../support/until.rs"]
+mod until;
 mod variants;

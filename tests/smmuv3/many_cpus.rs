@@ -2,6 +2,7 @@
 
 use crate::fake::{Bench, Ids, Pace};
 use crate::flushing::{pages, space};
+use crate::until::until;
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::iommu::smmuv3::Config;
@@ -9,8 +10,6 @@ use tlb_shootdown::secondary::{Full, SecondaryError, SecondaryTlb};
 
 const THREADS: u32 = 4;
 const ROUNDS: u64 = 200;
-/// Turns of a wait. Each takes the SMMU a few commands further, whoever waits.
-const PATIENCE: u32 = 100_000;
 
 /// One shootdown as the engine runs it: nobody else is needed for its progress.
 fn shoot(
@@ -20,23 +19,19 @@ fn shoot(
 ) -> Result<(), SecondaryError> {
     let mut cost = Cost::ZERO;
     let one = space(key, pages(page << 12, (page + 1) << 12));
-    let queued = (0..PATIENCE).any(|_| {
+    until(|| {
         let queued = bench.smmu.queue(&one, &mut cost);
         if queued == Err(Full) {
             let mut open = bench.smmu.seal(&mut cost);
             let _ = bench.smmu.poll(&mut open, &mut cost);
         }
-        queued.is_ok()
+        queued.ok()
     });
-    assert!(queued, "no room for page {page:#x}");
     let mut fence = bench.smmu.seal(&mut cost);
-    for _ in 0..PATIENCE {
-        if let Poll::Ready(result) = bench.smmu.poll(&mut fence, &mut cost) {
-            return result;
-        }
-        std::thread::yield_now();
-    }
-    panic!("{fence:?} is never reached");
+    until(|| match bench.smmu.poll(&mut fence, &mut cost) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    })
 }
 
 fn run(log2: u32, dying: Option<u32>) {
