@@ -35,6 +35,7 @@ fn taken(bench: &Bench, sealed: bool, invalidation: impl Fn(u64) -> Invalidation
     let mut taken = 0;
     while bench.iommu.queue(&invalidation(taken), &mut cost) != Err(Full) {
         taken += 1;
+        assert!(taken < 256, "there are no more entries");
         if sealed {
             seal(&mut cost);
         }
