@@ -127,6 +127,21 @@ fn memory_that_cannot_be_used_is_refused() {
     }
 }
 
+/// The status register, of 8 bytes, is the last that is needed (48882 3.4.14: offset 2020h).
+#[test]
+fn registers_that_are_not_all_mapped_are_refused() {
+    let made = |mapped| {
+        let fake = Fake::new(FEATURES);
+        fake.inner().mapped = mapped;
+        let barriers = Barriers::of(&fake);
+        let config = Config::new(CAPABILITY);
+        TestIommu::new(fake, barriers, Lock::default(), memory(), config).map(|_| ())
+    };
+    assert_eq!(made(0x2028), Ok(()));
+    let refused = InitError::Unsupported(Unsupported::Registers);
+    assert_eq!(made(0x2027), Err(refused));
+}
+
 /// Buffers of 256 to 32768 entries, whatever was given.
 #[test]
 fn buffers_are_powers_of_two() {

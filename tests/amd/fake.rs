@@ -48,6 +48,8 @@ const COMMAND_RUN: u32 = 1 << 4;
 
 pub(crate) struct Inner {
     registers: Vec<u32>,
+    /// How many bytes of them are mapped.
+    pub(crate) mapped: usize,
     pub(crate) pace: Pace,
     /// Every command executed, in order.
     pub(crate) log: Vec<[u64; 2]>,
@@ -396,6 +398,7 @@ impl Fake {
             inertia: 0,
             late_records: 0,
             overflows: false,
+            mapped: 0x4000,
             unwrapped_head: false,
             strict: true,
             broken: Vec::new(),
@@ -440,7 +443,7 @@ impl Fake {
 // SAFETY: one access to the register array each, under its lock.
 unsafe impl Mmio for Fake {
     fn len(&self) -> usize {
-        0x4000
+        self.inner().mapped
     }
     fn read32(&self, offset: usize) -> u32 {
         self.inner().read(offset)
