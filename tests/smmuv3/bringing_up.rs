@@ -22,6 +22,30 @@ fn build(
     )
 }
 
+/// Page 0, and with an event queue as much of page 1 as has SMMU_EVENTQ_CONS at its end (IHI 0070 6.3.32: offset 0x100ac).
+#[test]
+fn registers_that_are_not_all_mapped_are_refused() {
+    let made = |mapped, with_events: bool| {
+        let fake = Fake::new(Ids::usual());
+        fake.inner().mapped = mapped;
+        let (barriers, mut memory) = (Barriers::of(&fake), memory(8));
+        if !with_events {
+            memory.events = None;
+        }
+        let smmu = TestSmmu::new(fake, barriers, Lock::default(), memory, Config::new());
+        smmu.map(|_| ())
+    };
+    let refused = Err(InitError::Unsupported(Unsupported::Stage1));
+    assert_eq!(
+        (made(0x1_0000, false), made(0xffff, false)),
+        (Ok(()), refused)
+    );
+    assert_eq!(
+        (made(0x1_00b0, true), made(0x1_00af, true)),
+        (Ok(()), refused)
+    );
+}
+
 #[test]
 fn registers_and_first_commands() {
     let fake = Fake::new(Ids::usual());

@@ -59,6 +59,8 @@ impl Ids {
 
 pub(crate) struct Inner {
     registers: Vec<u32>,
+    /// How many bytes of them are mapped.
+    pub(crate) mapped: usize,
     pub(crate) pace: Pace,
     /// Every command consumed, in order.
     pub(crate) log: Vec<[u64; 2]>,
@@ -295,6 +297,7 @@ impl Fake {
         registers[6] = ids.iidr;
         Self(Arc::new(Mutex::new(Inner {
             registers,
+            mapped: 0x2_0000,
             pace: Pace::AtDoorbell,
             log: Vec::new(),
             doorbells: 0,
@@ -336,7 +339,7 @@ impl Fake {
 // SAFETY: one access to the register array each, under its lock.
 unsafe impl Mmio for Fake {
     fn len(&self) -> usize {
-        0x2_0000
+        self.inner().mapped
     }
     fn read32(&self, offset: usize) -> u32 {
         self.inner().read(offset)

@@ -29,8 +29,6 @@ mod bits {
     /// The ASID is the SMMU's own.
     pub(super) const ASET: u64 = 1 << 47;
     pub(super) const ASID_SHIFT: u32 = 48;
-    // Word 1.
-    pub(super) const TTB0_MASK: u64 = ((1 << 52) - 1) & !0xf;
 }
 
 /// The words of a descriptor that are not zero.
@@ -70,7 +68,7 @@ impl ContextDescriptor {
             | u64::from(asid.0) << bits::ASID_SHIFT;
         Self {
             control,
-            root: translation.root.raw() & bits::TTB0_MASK,
+            root: translation.root.raw(),
             mair: translation.mair,
         }
     }
