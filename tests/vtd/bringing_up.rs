@@ -2,8 +2,12 @@
 
 use crate::fake::{Bench, CAP, ECAP, Fake, GCMD, GSTS, IQA, IQT, RTADDR, memory, turns, word};
 use crate::flushing::{finish, pages, start};
+use tlb_shootdown::address::PhysAddr;
 use tlb_shootdown::cost::Cost;
-use tlb_shootdown::iommu::vtd::{Config, DomainId, InitError, Unsupported, Vtd};
+use tlb_shootdown::iommu::vtd::{
+    Config, Context, DomainId, InitError, Levels, Pasid, SourceId, TranslationConfig, Unsupported,
+    Vtd,
+};
 use tlb_shootdown::lock::CriticalSectionLock;
 use tlb_shootdown::secondary::{SecondaryError, SecondaryTlb};
 use tlb_shootdown_model::Model;
@@ -90,6 +94,25 @@ fn tables_hold_the_manuals_words() {
     assert_eq!(entry(0x123), [0x49, 0x80_0001, 0x4_5678_9020, 0]);
     // Requests without PASID: the second address space has domain 3.
     assert_eq!(entry(0), [0x49, 0x80_0003, 0x4_5678_9020, 0]);
+}
+
+/// With five levels: AW 3, and FSPM 1 in bits 131:130 (9.6; Linux `pasid_set_flpm`).
+#[test]
+fn a_table_of_five_levels_is_said_to_be_one() {
+    let bench = Bench::new(CAP | 1 << 60, ECAP, Config::new());
+    let pasids = bench.add_device(0x0288, true);
+    let contexts = [Context {
+        device: SourceId(0x0288),
+        pasid: Pasid::new(0x123),
+    }];
+    let translation = TranslationConfig {
+        root: PhysAddr::new(0x4_5678_9000),
+        levels: Levels::Five,
+    };
+    let wait = &mut turns(&bench.lock, 10);
+    bench.vtd.attach(&contexts, &translation, wait).unwrap();
+    let entry: [u64; 4] = std::array::from_fn(|at| word(pasids + 0x1000, 0x123 * 8 + at));
+    assert_eq!(entry, [0x4d, 0x80_0001, 0x4_5678_9024, 0]);
 }
 
 #[test]
