@@ -67,6 +67,7 @@ impl Features {
         } else {
             0
         };
+        let marks = bit::COUNTED | errata;
         let narrow = |common: u64| {
             let missing = common & bit::ALL & !capabilities;
             let is_too_small = common & bit::INVLPGB != 0 && extra < extra_of(common);
@@ -74,8 +75,7 @@ impl Features {
                 return (missing == 0 && !is_too_small).then_some(common | errata);
             }
             let smallest = extra.min(extra_of(common));
-            let flags = common & !(COUNT_MASK << COUNT_SHIFT) & !missing;
-            let flags = flags | bit::COUNTED | errata;
+            let flags = common & !(COUNT_MASK << COUNT_SHIFT) & !missing | marks;
             Some(flags | smallest << COUNT_SHIFT)
         };
         self.0
