@@ -57,6 +57,9 @@ pub(crate) struct Threads {
     mask: Mask,
     pending: [AtomicBool; CPUS],
     pending_nmis: [AtomicBool; CPUS],
+    /// Who keeps a root for a kernel thread. A request that is read while it is written is taken for one of everything, and asks whoever runs
+    /// a process as well.
+    pub(crate) borrows: [AtomicBool; CPUS],
     /// Tasks that are woken in the next turn of anybody's spin loop.
     wakers: Mutex<Vec<Waker>>,
     engine: OnceLock<&'static Engine>,
@@ -79,6 +82,7 @@ pub(crate) fn engine(mask: Mask, model: Model) -> &'static Engine {
         mask,
         pending: [const { AtomicBool::new(false) }; CPUS],
         pending_nmis: [const { AtomicBool::new(false) }; CPUS],
+        borrows: [const { AtomicBool::new(false) }; CPUS],
         wakers: Mutex::default(),
         engine: OnceLock::new(),
         begun: Instant::now(),
@@ -273,7 +277,9 @@ unsafe impl Platform for Threads {
     }
 
     fn leave_borrowed_root(&self, space: Option<SpaceId>) {
-        self.inner.leave_borrowed_root(space);
+        if self.borrows[self.cpu().index()].load(Ordering::SeqCst) {
+            self.inner.leave_borrowed_root(space);
+        }
     }
 
     fn relax(&self) {

@@ -3,6 +3,7 @@
 use crate::pages::Pages;
 use crate::software::{Defect, KEY, Software};
 use crate::threads::{CPUS, Engine, Mask, Threads, engine};
+use std::sync::atomic::Ordering;
 use tlb_shootdown::address::{PageRange, PageSize, VirtAddr};
 use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::platform::Platform;
@@ -103,6 +104,8 @@ impl Probe for Whole {
     }
 
     fn idle(&self) -> bool {
+        let platform = self.engine.platform();
+        platform.borrows[platform.cpu().index()].store(true, Ordering::SeqCst);
         self.engine.enter_lazy();
         true
     }
