@@ -1,10 +1,13 @@
 //! How much the buffer takes before it is full: 255 entries, of which some are set aside for what is to follow.
 
-use crate::fake::{Bench, CAPABILITY, COMMAND_TAIL, FEATURES, Pace, WITHOUT_ALL, memory};
+use crate::fake::{
+    Barriers, Bench, CAPABILITY, COMMAND_TAIL, FEATURES, Fake, Lock, Pace, WITHOUT_ALL, context,
+    host, memory, turns,
+};
 use crate::flushing::{pages, poll_for, shoot, space};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
-use tlb_shootdown::iommu::amd::{Config, DeviceId, DeviceKind, DeviceSetup};
+use tlb_shootdown::iommu::amd::{AttachError, Config, DeviceId, DeviceKind, DeviceSetup, Iommu};
 use tlb_shootdown::secondary::{AttachKey, Full, Invalidation, SecondaryTlb};
 
 const WITH: Option<u8> = Some(32);
@@ -223,4 +226,31 @@ fn promise_05_set_ups_leave_what_is_set_aside() {
     for id in [0x70, 0x71] {
         assert_eq!(after_a_set_up(&bench, start, id), 2 * 84 + 2);
     }
+}
+
+/// What all contexts need at once after kernel tables were freed, and one more for their devices, must fit: n commands and the seal, n + 1 for devices,
+/// their wait and one in case. That is 125 of them.
+#[test]
+fn promise_05_no_more_contexts_are_attached_than_can_be_told_at_once() {
+    let fake = Fake::new(FEATURES);
+    let lock = Lock::default();
+    let barriers = Barriers::of(&fake);
+    let config = Config::new(CAPABILITY);
+    let iommu = Iommu::<_, _, _, 128, 128>::new(fake, barriers, lock.clone(), memory(), config);
+    let iommu = iommu.unwrap();
+    let wait = || turns(&lock, 5000);
+    iommu.init(&mut wait()).unwrap();
+    for id in 0..126 {
+        let (device, kind) = (DeviceId(id), DeviceKind::Host);
+        let setup = DeviceSetup {
+            device,
+            kind,
+            ats: None,
+        };
+        iommu.add_device(setup, &mut wait()).unwrap();
+    }
+    let contexts: Vec<_> = (0..126).map(|id| context(id, None)).collect();
+    let attach = |count| iommu.reserve(&contexts[..count], &host()).map(|_| ());
+    assert_eq!(attach(126), Err(AttachError::QueueTooSmall));
+    assert_eq!(attach(125), Ok(()));
 }
