@@ -1,13 +1,13 @@
 //! How much the buffer takes before it is full: 255 entries, of which some are set aside for what is to follow.
 
 use crate::fake::{
-    Barriers, Bench, CAPABILITY, COMMAND_TAIL, FEATURES, Fake, Lock, Pace, WITHOUT_ALL, context,
-    host, memory, turns,
+    Bench, CAPABILITY, COMMAND_TAIL, FEATURES, Pace, WITHOUT_ALL, context, host, host_device,
+    memory,
 };
 use crate::flushing::{pages, poll_for, shoot, space};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
-use tlb_shootdown::iommu::amd::{AttachError, Config, DeviceId, DeviceKind, DeviceSetup, Iommu};
+use tlb_shootdown::iommu::amd::{AttachError, Config};
 use tlb_shootdown::secondary::{AttachKey, Full, Invalidation, SecondaryTlb};
 
 const WITH: Option<u8> = Some(32);
@@ -22,6 +22,20 @@ fn bench(features: u64, devices: &[Option<u8>]) -> (Bench, AttachKey) {
     let key = bench.attach(&contexts);
     bench.fake.pace(Pace::Stalled);
     (bench, key)
+}
+
+/// A host table on two devices, so many of them with a TLB, and a process on one without.
+fn host_and_process(tlbs: usize) -> (Bench, AttachKey, AttachKey) {
+    let bench = Bench::usual();
+    let hosts = [0x10, 0x11];
+    for (n, id) in hosts.into_iter().enumerate() {
+        bench.add_host_device(id, WITH.filter(|_| n < tlbs));
+    }
+    bench.add_device(0x20, None);
+    let ends = bench.attach_host(&hosts);
+    let key = bench.attach(&[(0x20, 1)]);
+    bench.fake.pace(Pace::Stalled);
+    (bench, ends, key)
 }
 
 /// So many pages, from an odd one on: two of them are two blocks.
@@ -104,15 +118,7 @@ fn promise_05_freed_kernel_tables_take_their_room() {
 #[test]
 fn promise_05_kinds_of_later_commands_have_a_wait_each() {
     for (tlbs, expected) in [(0, 250), (1, 248), (2, 247)] {
-        let bench = Bench::usual();
-        let hosts: Vec<u16> = (0x10..0x12).collect();
-        for (n, &id) in (0..).zip(&hosts) {
-            bench.add_host_device(id, WITH.filter(|_| n < tlbs));
-        }
-        bench.add_device(0x20, None);
-        let ends = bench.attach_host(&hosts);
-        let key = bench.attach(&[(0x20, 1)]);
-        bench.fake.pace(Pace::Stalled);
+        let (bench, ends, key) = host_and_process(tlbs);
         bench.iommu.release(ends, &mut Cost::default()).unwrap();
         let taken = taken(&bench, false, |n| blocks(key, n, 1));
         assert_eq!(taken, expected, "{tlbs} with a TLB");
@@ -142,13 +148,7 @@ fn promise_05_as_many_commands_for_devices_wait_as_may() {
 #[test]
 fn promise_05_an_end_asks_for_the_waits_between_its_kinds() {
     for (queued, expected) in [(248, Ok(())), (249, Err(Full))] {
-        let bench = Bench::usual();
-        let hosts = [0x10, 0x11];
-        hosts.iter().for_each(|&id| bench.add_host_device(id, None));
-        bench.add_device(0x20, None);
-        let ends = bench.attach_host(&hosts);
-        let key = bench.attach(&[(0x20, 1)]);
-        bench.fake.pace(Pace::Stalled);
+        let (bench, ends, key) = host_and_process(0);
         let mut cost = Cost::ZERO;
         for n in 0..queued {
             bench.iommu.queue(&blocks(key, n, 1), &mut cost).unwrap();
@@ -189,12 +189,7 @@ fn promise_11_two_blocks_are_one_of_everything_where_they_never_fit() {
 
 /// How many entries have been handed over since the buffer was at `start`, when a set-up of one command has given up at once.
 fn after_a_set_up(bench: &Bench, start: u32, id: u16) -> u32 {
-    let setup = DeviceSetup {
-        device: DeviceId(id),
-        kind: DeviceKind::Host,
-        ats: None,
-    };
-    let added = bench.iommu.add_device(setup, &mut || false);
+    let added = bench.iommu.add_device(host_device(id), &mut || false);
     assert!(added.is_err(), "nobody answers");
     (tail(bench) + 256 - start) % 256
 }
@@ -232,25 +227,10 @@ fn promise_05_set_ups_leave_what_is_set_aside() {
 /// their wait and one in case. That is 125 of them.
 #[test]
 fn promise_05_no_more_contexts_are_attached_than_can_be_told_at_once() {
-    let fake = Fake::new(FEATURES);
-    let lock = Lock::default();
-    let barriers = Barriers::of(&fake);
-    let config = Config::new(CAPABILITY);
-    let iommu = Iommu::<_, _, _, 128, 128>::new(fake, barriers, lock.clone(), memory(), config);
-    let iommu = iommu.unwrap();
-    let wait = || turns(&lock, 5000);
-    iommu.init(&mut wait()).unwrap();
-    for id in 0..126 {
-        let (device, kind) = (DeviceId(id), DeviceKind::Host);
-        let setup = DeviceSetup {
-            device,
-            kind,
-            ats: None,
-        };
-        iommu.add_device(setup, &mut wait()).unwrap();
-    }
+    let bench: Bench<128> = Bench::sized(FEATURES, Config::new(CAPABILITY), memory());
+    (0..126).for_each(|id| bench.add_host_device(id, None));
     let contexts: Vec<_> = (0..126).map(|id| context(id, None)).collect();
-    let attach = |count| iommu.reserve(&contexts[..count], &host()).map(|_| ());
+    let attach = |count| bench.iommu.reserve(&contexts[..count], &host()).map(|_| ());
     assert_eq!(attach(126), Err(AttachError::QueueTooSmall));
     assert_eq!(attach(125), Ok(()));
 }

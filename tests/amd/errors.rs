@@ -3,7 +3,7 @@
 use crate::fake::{
     Bench, CAPABILITY, COMMAND_BASE, COMMAND_TAIL, FEATURES, Pace, WITHOUT_ALL, memory, turns,
 };
-use crate::flushing::{pages, poll_for, shoot, space};
+use crate::flushing::{pages, poll_for, shoot, space, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::iommu::amd::{AttachError, Config, DeviceId, Event, Memory};
@@ -19,14 +19,6 @@ fn two_devices(features: u64) -> (Bench, AttachKey, AttachKey) {
     bench.add_device(0x11, Some(32));
     let (a, b) = (bench.attach(&[(0x10, 1)]), bench.attach(&[(0x11, 2)]));
     (bench, a, b)
-}
-
-/// A flush of one page, queued and sealed.
-fn start(bench: &Bench, key: AttachKey, page: u64) -> Fence {
-    let mut cost = Cost::ZERO;
-    let invalidation = space(key, pages(page << 12, (page + 1) << 12));
-    bench.iommu.queue(&invalidation, &mut cost).unwrap();
-    bench.iommu.seal(&mut cost)
 }
 
 fn finish(bench: &Bench, fence: &mut Fence) -> Poll<Result<(), SecondaryError>> {
@@ -417,9 +409,8 @@ fn promise_05_a_command_that_was_written_over_is_covered_by_everything() {
     assert_eq!(finish(&bench, &mut fence), stopped);
 }
 
-/// Set-ups that gave up leave a halted buffer that no fence waits for: whoever finds no room starts it anew.
-#[test]
-fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
+/// A full buffer that has halted, with set-ups that gave up in it: no fence waits for it.
+fn halted_by_nobodys() -> (Bench, AttachKey, AttachKey) {
     let (bench, a, b) = two_devices(FEATURES);
     bench.fake.pace(Pace::Stalled);
     for _ in 0..128 {
@@ -429,6 +420,13 @@ fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
     bench.fake.inner().illegal = vec![(3, 1)];
     bench.fake.run(1);
     bench.fake.pace(Pace::AtDoorbell);
+    (bench, a, b)
+}
+
+/// Whoever finds no room starts it anew.
+#[test]
+fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
+    let (bench, a, _) = halted_by_nobodys();
     let mut cost = Cost::ZERO;
     let flush = space(a, pages(0x1000, 0x2000));
     let mut turns = 0;
@@ -446,15 +444,7 @@ fn promise_05_a_halt_that_nobody_waits_for_holds_nobody_back_for_ever() {
 /// The same where it is a set-up that finds no room, and nobody polls.
 #[test]
 fn promise_05_a_halt_holds_no_set_up_back_for_ever() {
-    let (bench, _, b) = two_devices(FEATURES);
-    bench.fake.pace(Pace::Stalled);
-    for _ in 0..128 {
-        let gave_up = bench.iommu.install(b, &mut || false);
-        assert_eq!(gave_up, Err(AttachError::Timeout(Some(b))));
-    }
-    bench.fake.inner().illegal = vec![(3, 1)];
-    bench.fake.run(1);
-    bench.fake.pace(Pace::AtDoorbell);
+    let (bench, _, b) = halted_by_nobodys();
     let installed = bench.iommu.install(b, &mut turns(&bench.lock, 200));
     assert_eq!(installed, Ok(()));
     bench.fake.assert_rules_kept();

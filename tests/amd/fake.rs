@@ -497,11 +497,12 @@ unsafe impl DmaBarriers for Barriers {
     fn clean_lines(&self, _: *const u8, _: usize) {}
 }
 
-pub(crate) type TestIommu = Iommu<Fake, Barriers, Lock, 64, 128>;
+pub(crate) type SizedIommu<const SLOTS: usize> = Iommu<Fake, Barriers, Lock, SLOTS, 128>;
+pub(crate) type TestIommu = SizedIommu<64>;
 
-pub(crate) struct Bench {
+pub(crate) struct Bench<const SLOTS: usize = 64> {
     pub(crate) fake: Fake,
-    pub(crate) iommu: &'static TestIommu,
+    pub(crate) iommu: &'static SizedIommu<SLOTS>,
     pub(crate) lock: Lock,
     table: usize,
 }
@@ -517,14 +518,24 @@ pub(crate) fn memory() -> Memory {
 }
 
 impl Bench {
-    /// An IOMMU that is up.
     pub(crate) fn new(features: u64, config: Config, memory: Memory) -> Self {
+        Self::sized(features, config, memory)
+    }
+
+    pub(crate) fn usual() -> Self {
+        Self::new(FEATURES, Config::new(CAPABILITY), memory())
+    }
+}
+
+impl<const SLOTS: usize> Bench<SLOTS> {
+    /// An IOMMU that is up, with so many places.
+    pub(crate) fn sized(features: u64, config: Config, memory: Memory) -> Self {
         let fake = Fake::new(features);
         let lock = Lock::default();
         let barriers = Barriers::of(&fake);
         let table = memory.devices.virt().as_ptr() as usize;
         let iommu = Iommu::new(fake.clone(), barriers, lock.clone(), memory, config);
-        let iommu: &'static TestIommu = Box::leak(Box::new(iommu.unwrap()));
+        let iommu: &'static SizedIommu<SLOTS> = Box::leak(Box::new(iommu.unwrap()));
         iommu.init(&mut turns(&lock, 5000)).unwrap();
         fake.take_log();
         Self {
@@ -533,10 +544,6 @@ impl Bench {
             lock,
             table,
         }
-    }
-
-    pub(crate) fn usual() -> Self {
-        Self::new(FEATURES, Config::new(CAPABILITY), memory())
     }
 
     /// Adds a device with 9-bit PASIDs; gives where its GCR3 table is.
@@ -618,6 +625,15 @@ pub(crate) fn context(id: u16, pasid: Option<u32>) -> Context {
     Context {
         device: DeviceId(id),
         pasid: pasid.map(|pasid| Pasid::new(pasid).unwrap()),
+    }
+}
+
+/// A device without a TLB that is translated by a host table.
+pub(crate) fn host_device(id: u16) -> DeviceSetup {
+    DeviceSetup {
+        device: DeviceId(id),
+        kind: DeviceKind::Host,
+        ats: None,
     }
 }
 

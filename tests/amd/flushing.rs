@@ -19,9 +19,17 @@ pub(crate) fn space(key: AttachKey, flush: Flush) -> Invalidation {
     Invalidation::Space { key, flush }
 }
 
+/// A flush of one page, queued and sealed.
+pub(crate) fn start<const SLOTS: usize>(bench: &Bench<SLOTS>, key: AttachKey, page: u64) -> Fence {
+    let mut cost = Cost::ZERO;
+    let invalidation = space(key, pages(page << 12, (page + 1) << 12));
+    bench.iommu.queue(&invalidation, &mut cost).unwrap();
+    bench.iommu.seal(&mut cost)
+}
+
 /// Polls so often at most.
-pub(crate) fn poll_for(
-    bench: &Bench,
+pub(crate) fn poll_for<const SLOTS: usize>(
+    bench: &Bench<SLOTS>,
     fence: &mut Fence,
     cost: &mut Cost,
     most: u32,

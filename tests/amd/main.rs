@@ -15,6 +15,8 @@ mod regions;
 mod releasing;
 #[path = "../support/ring_lock.rs"]
 mod ring_lock;
+#[path = "../support/shoot.rs"]
+mod shoot;
 mod stages;
 #[path = "../support/until.rs"]
 mod until;

@@ -2,32 +2,11 @@
 
 use crate::fake::{Bench, Pace};
 use crate::flushing::{pages, space};
-use crate::until::until;
-use std::task::Poll;
-use tlb_shootdown::cost::Cost;
-use tlb_shootdown::secondary::{AttachKey, Full, SecondaryError, SecondaryTlb};
+use crate::shoot::shoot;
+use tlb_shootdown::secondary::SecondaryError;
 
 const THREADS: u16 = 4;
 const ROUNDS: u64 = 200;
-
-/// One shootdown as the engine runs it: nobody else is needed for its progress.
-fn shoot(bench: &Bench, key: AttachKey, page: u64) -> Result<(), SecondaryError> {
-    let mut cost = Cost::ZERO;
-    let invalidation = space(key, pages(page << 12, (page + 1) << 12));
-    until(|| {
-        let queued = bench.iommu.queue(&invalidation, &mut cost);
-        if queued == Err(Full) {
-            let mut open = bench.iommu.seal(&mut cost);
-            let _ = bench.iommu.poll(&mut open, &mut cost);
-        }
-        queued.ok()
-    });
-    let mut fence = bench.iommu.seal(&mut cost);
-    until(|| match bench.iommu.poll(&mut fence, &mut cost) {
-        Poll::Ready(result) => Some(result),
-        Poll::Pending => None,
-    })
-}
 
 fn run(dying: Option<u16>, illegal: u32) {
     let bench = Bench::usual();
@@ -50,7 +29,8 @@ fn run(dying: Option<u16>, illegal: u32) {
                         bench.fake.inner().illegal = vec![(3, illegal)];
                     }
                     let page = u64::from(id) << 20 | round;
-                    match shoot(bench, key, page) {
+                    let flush = pages(page << 12, (page + 1) << 12);
+                    match shoot(bench.iommu, &space(key, flush)) {
                         Ok(()) => check(bench, id, page, dying, illegal),
                         Err(error) => assert_eq!(
                             error,

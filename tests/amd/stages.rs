@@ -1,21 +1,17 @@
 //! The second stage: who waits for it, what it still owes, and what becomes of it.
 
-use crate::fake::{Barriers, Bench, CAPABILITY, FEATURES, Fake, Lock, Pace, memory, turns};
-use crate::fake::{context, process, region};
-use crate::flushing::{pages, poll_for, shoot, space};
+use crate::fake::{Bench, CAPABILITY, FEATURES, Pace, host_device, memory};
+use crate::flushing::{poll_for, shoot, start};
 use std::task::Poll;
 use tlb_shootdown::cost::Cost;
-use tlb_shootdown::iommu::amd::{Config, DeviceId, DeviceKind, DeviceSetup, Iommu, gcr3_len};
-use tlb_shootdown::secondary::{AttachKey, Fence, Invalidation, SecondaryError, SecondaryTlb};
+use tlb_shootdown::iommu::amd::Config;
+use tlb_shootdown::secondary::{Fence, Invalidation, SecondaryError, SecondaryTlb};
 
-fn start(bench: &Bench, key: AttachKey, page: u64) -> Fence {
-    let mut cost = Cost::ZERO;
-    let flush = pages(page << 12, (page + 1) << 12);
-    bench.iommu.queue(&space(key, flush), &mut cost).unwrap();
-    bench.iommu.seal(&mut cost)
-}
-
-fn polls(bench: &Bench, fence: &mut Fence, most: u32) -> Poll<Result<(), SecondaryError>> {
+fn polls<const SLOTS: usize>(
+    bench: &Bench<SLOTS>,
+    fence: &mut Fence,
+    most: u32,
+) -> Poll<Result<(), SecondaryError>> {
     poll_for(bench, fence, &mut Cost::default(), most)
 }
 
@@ -64,15 +60,10 @@ fn promise_12_second_stages_of_others_are_not_waited_for() {
     assert_eq!(polls(&bench, &mut mine, 1), Poll::Ready(Ok(())));
     assert_eq!(polls(&bench, &mut theirs, 1), Poll::Pending);
     // The two commands of the batch have been handed over before the set-up's two, and are not done.
-    let setup = DeviceSetup {
-        device: DeviceId(0x70),
-        kind: DeviceKind::Host,
-        ats: None,
-    };
     bench.fake.inner().dead.insert(0x10);
     bench.fake.inner().late_records = u32::MAX;
     let mut turns = 0;
-    let added = bench.iommu.add_device(setup, &mut || {
+    let added = bench.iommu.add_device(host_device(0x70), &mut || {
         bench.fake.run(4);
         turns += 1;
         turns < 4
@@ -112,52 +103,21 @@ fn promise_04_what_was_left_for_a_device_goes_with_it() {
 /// Slots 64 apart share a bit. A device that came after a seal is not blamed for it, silent though it be.
 #[test]
 fn promise_04_a_fence_names_no_device_that_came_after_it() {
-    let fake = Fake::new(FEATURES);
-    let lock = Lock::default();
-    let barriers = Barriers::of(&fake);
-    let config = Config::new(CAPABILITY);
-    let iommu =
-        Iommu::<_, _, _, 65, 128>::new(fake.clone(), barriers, lock.clone(), memory(), config);
-    let iommu: &'static Iommu<_, _, _, 65, 128> = Box::leak(Box::new(iommu.unwrap()));
-    let wait = || turns(&lock, 5000);
-    iommu.init(&mut wait()).unwrap();
-    let add = |id| {
-        let kind = DeviceKind::Pasid {
-            gcr3: region(gcr3_len(9), 4096),
-            pasid_bits: 9,
-            refuse_untagged: false,
-        };
-        let (device, ats) = (DeviceId(id), Some(32));
-        iommu
-            .add_device(DeviceSetup { device, kind, ats }, &mut wait())
-            .unwrap();
-    };
-    (0..64).for_each(add);
-    let attach = |id| {
-        iommu
-            .attach(&[context(id, Some(1))], &process(), &mut wait())
-            .unwrap()
-    };
-    let start = |key| {
-        let mut cost = Cost::ZERO;
-        let flush = space(key, pages(0x1000, 0x2000));
-        iommu.queue(&flush, &mut cost).unwrap();
-        iommu.seal(&mut cost)
-    };
-    let finish = |fence: &mut Fence| {
-        let mut looks = (0..2000).map(|_| iommu.poll(fence, &mut Cost::default()));
-        looks.find(Poll::is_ready)
-    };
-    let first = attach(0);
+    let bench: Bench<65> = Bench::sized(FEATURES, Config::new(CAPABILITY), memory());
+    for id in 0..64 {
+        bench.add_device(id, Some(32));
+    }
+    let first = bench.attach(&[(0, 1)]);
     // Nothing is written between the seal and the coming of the other.
-    let mut before = start(first);
-    add(64);
-    assert_eq!(finish(&mut before), Some(Poll::Ready(Ok(()))));
-    fake.inner().dead.insert(64);
+    let mut before = start(&bench, first, 1);
+    bench.add_device(64, Some(32));
+    assert_eq!(polls(&bench, &mut before, 2000), Poll::Ready(Ok(())));
+    bench.fake.inner().dead.insert(64);
     let silent = SecondaryError::DeviceTimeout { device: 64 };
-    let mut after = start(attach(64));
-    assert_eq!(finish(&mut after), Some(Poll::Ready(Err(silent))));
-    assert_eq!(finish(&mut before), Some(Poll::Ready(Ok(()))));
+    let last = bench.attach(&[(64, 1)]);
+    let mut after = start(&bench, last, 1);
+    assert_eq!(polls(&bench, &mut after, 2000), Poll::Ready(Err(silent)));
+    assert_eq!(polls(&bench, &mut before, 2000), Poll::Ready(Ok(())));
 }
 
 #[test]

@@ -12,8 +12,13 @@ use tlb_shootdown_model::recorder::powerpc::RecordingHypervisor;
 
 /// A machine with a hypervisor of its own.
 fn guest(cpus: u32) -> (World, &'static RecordingHypervisor) {
+    guest_with(cpus, |config| config)
+}
+
+/// The same, configured further.
+fn guest_with(cpus: u32, config: fn(Config) -> Config) -> (World, &'static RecordingHypervisor) {
     let hypervisor: &'static _ = Box::leak(Box::new(RecordingHypervisor::new()));
-    let config = Config::guest_without_tlbie(hypervisor);
+    let config = config(Config::guest_without_tlbie(hypervisor));
     (World::new(config, POWER10, cpus), hypervisor)
 }
 
@@ -146,9 +151,7 @@ fn promise_03_kernel_pages_are_one_call_for_process_0() {
 /// PAPR: bit 1 is 64 KiB.
 #[test]
 fn promise_03_base_pages_of_64_kib_have_a_size_of_their_own() {
-    let hypervisor: &'static _ = Box::leak(Box::new(RecordingHypervisor::new()));
-    let config = Config::guest_without_tlbie(hypervisor).base_page_64k();
-    let world = World::new(config, POWER10, 2);
+    let (world, hypervisor) = guest_with(2, Config::base_page_64k);
     let space = shared(&world);
     let page = Flush::page(VirtAddr::new(0x5_0000), PageSize::KIB_64).leaf_only();
     world.flush(&space, page);

@@ -17,6 +17,8 @@ mod regions;
 mod releasing;
 #[path = "../support/ring_lock.rs"]
 mod ring_lock;
+#[path = "../support/shoot.rs"]
+mod shoot;
 #[path = "../support/until.rs"]
 mod until;
 mod variants;

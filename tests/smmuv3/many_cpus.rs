@@ -2,37 +2,12 @@
 
 use crate::fake::{Bench, Ids, Pace};
 use crate::flushing::{pages, space};
-use crate::until::until;
-use std::task::Poll;
-use tlb_shootdown::cost::Cost;
+use crate::shoot::shoot;
 use tlb_shootdown::iommu::smmuv3::Config;
-use tlb_shootdown::secondary::{Full, SecondaryError, SecondaryTlb};
+use tlb_shootdown::secondary::SecondaryError;
 
 const THREADS: u32 = 4;
 const ROUNDS: u64 = 200;
-
-/// One shootdown as the engine runs it: nobody else is needed for its progress.
-fn shoot(
-    bench: &Bench,
-    key: tlb_shootdown::secondary::AttachKey,
-    page: u64,
-) -> Result<(), SecondaryError> {
-    let mut cost = Cost::ZERO;
-    let one = space(key, pages(page << 12, (page + 1) << 12));
-    until(|| {
-        let queued = bench.smmu.queue(&one, &mut cost);
-        if queued == Err(Full) {
-            let mut open = bench.smmu.seal(&mut cost);
-            let _ = bench.smmu.poll(&mut open, &mut cost);
-        }
-        queued.ok()
-    });
-    let mut fence = bench.smmu.seal(&mut cost);
-    until(|| match bench.smmu.poll(&mut fence, &mut cost) {
-        Poll::Ready(result) => Some(result),
-        Poll::Pending => None,
-    })
-}
 
 fn run(log2: u32, dying: Option<u32>) {
     let bench = Bench::new(Ids::usual(), log2, Config::new());
@@ -51,13 +26,13 @@ fn run(log2: u32, dying: Option<u32>) {
                     if dying == Some(sid) && round == ROUNDS / 2 {
                         bench.fake.inner().dead.insert(sid);
                     }
-                    let result = shoot(bench, key, u64::from(sid) << 20 | round);
+                    let page = u64::from(sid) << 20 | round;
+                    let flush = pages(page << 12, (page + 1) << 12);
+                    let result = shoot(bench.smmu, &space(key, flush));
                     match result {
                         Ok(()) => {
                             let log = &bench.fake.inner().log;
-                            let mine = |w: &&[u64; 2]| {
-                                w[0] as u8 == 0x12 && w[1] >> 12 == u64::from(sid) << 20 | round
-                            };
+                            let mine = |w: &&[u64; 2]| w[0] as u8 == 0x12 && w[1] >> 12 == page;
                             assert_eq!(
                                 log.iter().filter(mine).count(),
                                 1,

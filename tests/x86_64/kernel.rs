@@ -160,7 +160,7 @@ fn promise_03_late_cpu_whose_invlpg_misses_global_entries_flushes_everything() {
         leaf_1_eax: 0x9_0672,
         ..Identification::FULL
     });
-    // One more changes nothing, before the seal or after it.
+    // Another one changes nothing.
     for cpu in [1, 2] {
         world.on(cpu);
         world.engine.cpu_online().expect("nothing is missing");
