@@ -35,15 +35,29 @@ pub(crate) fn parse(part: &str, output: &str) -> Tally {
 /// What a test printed, with its headline and up to the backtrace. Where it is kept apart from what was printed long before, nobody has to look for it
 /// in a log of which the end alone is at hand.
 fn said_by(test: &str, output: &str) -> Option<String> {
-    let headline = format!("---- {test} stdout ----");
-    let ends = ["---- ", "stack backtrace:", "failures:", "test result: "];
-    let mut lines = output.lines().skip_while(|line| *line != headline);
-    let mut said = lines.next()?.to_owned();
-    for line in lines.take_while(|line| !ends.iter().any(|end| line.starts_with(end))) {
-        said.push('\n');
-        said.push_str(line);
-    }
-    Some(said.trim_end().to_owned())
+    let mut lines = printed(output).filter(|(by, _)| *by == test).peekable();
+    lines.peek()?;
+    let lines = lines.map(|(_, line)| line);
+    let said: Vec<_> = lines
+        .take_while(|line| *line != "stack backtrace:")
+        .collect();
+    let said = said.join("\n");
+    Some(format!("---- {test} stdout ----\n{}", said.trim_end()))
+}
+
+/// Every line that tests have printed, beside the test's name. The harness shows them test by test, under a headline each.
+fn printed(output: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut test = None;
+    output.lines().filter_map(move |line| {
+        if let Some(headline) = line.strip_prefix("---- ") {
+            test = headline.strip_suffix(" stdout ----");
+            return None;
+        }
+        if line == "failures:" || line.starts_with("test result: ") {
+            test = None;
+        }
+        Some((test?, line))
+    })
 }
 
 fn test_line(line: &str) -> Option<(&str, &str)> {
@@ -85,19 +99,14 @@ pub(crate) fn amounts(output: &str) -> Vec<String> {
 
 /// The lines with an amount at their end that tests have printed, by the test's name, which need not be said twice.
 fn told(output: &str) -> Vec<(&str, &str)> {
-    let mut told = Vec::new();
-    let mut test = None;
-    for line in output.lines() {
-        if let Some(header) = line.strip_prefix("---- ") {
-            test = header.strip_suffix(" stdout ----");
-        } else if let Some(test) = test.filter(|_| has_amount(line)) {
-            let rest = line
-                .strip_prefix(test)
-                .and_then(|rest| rest.strip_prefix(": "));
-            told.push((test, rest.unwrap_or(line)));
-        }
-    }
-    told
+    let amounts = printed(output).filter(|(_, line)| has_amount(line));
+    let told = amounts.map(|(test, line)| {
+        let rest = line
+            .strip_prefix(test)
+            .and_then(|rest| rest.strip_prefix(": "));
+        (test, rest.unwrap_or(line))
+    });
+    told.collect()
 }
 
 /// Whether what follows the last colon begins with a number of tries.
