@@ -55,8 +55,12 @@ impl<I: Instructions, const WORDS: usize> PowerPc<I, WORDS> {
     /// Of a single page the first names that page, and costs the kernel nothing; of several, everything under that PID.
     fn mend(&self, issued: impl IntoIterator<Item = Issued> + Clone, cost: &mut Cost) {
         // Read after the invalidations: whoever has a defect and is not seen yet has not walked before them.
-        let defects = self.machine.defects();
-        if Defect::Power9NotMended.is_put_back() {
+        let defects = if Defect::Power9NotMended.is_put_back() {
+            Defects::empty()
+        } else {
+            self.machine.defects()
+        };
+        if defects.is_empty() {
             return;
         }
         let ceiling = self.config.ceilings().broadcast;
