@@ -254,6 +254,9 @@ struct World<T, U> {
     _pages: Pages,
 }
 
+/// Takes an address space out of a driver, for as long as the last argument says `true`. Whether it is out.
+type Detach<T> = fn(&T, AttachKey, &mut dyn FnMut() -> bool) -> bool;
+
 /// What a shootdown asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
@@ -348,6 +351,16 @@ impl<T: SecondaryTlb, U: Unit> World<T, U> {
             self.judge(shot.task, answer);
             shot.answer = Some(answer);
         }
+    }
+
+    /// Waits for so many turns. What is out is used no more.
+    fn detach(&self, detach: Detach<T>, turns: u32) -> bool {
+        let mut turns = 0..turns;
+        let is_out = detach(&self.tlb, self.key, &mut || turns.next().is_some());
+        if is_out {
+            self.judge(Task::Release, Ok(()));
+        }
+        is_out
     }
 
     /// What an answer says is true.

@@ -5,22 +5,24 @@
 
 use super::amd_unit::Amd as Unit;
 use super::races::{
-    release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
+    detach_against, release_against, three_submitters, two_detaches, two_in_trouble,
+    two_submitters, unit_by_itself,
 };
-use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World};
+use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World, two_cpus};
 use crate::address::PhysAddr;
 use crate::iommu::amd::{
-    Config, Context, DeviceId, DeviceKind, DeviceSetup, Iommu, Memory, Translation,
+    AttachError, Config, Context, DeviceId, DeviceKind, DeviceSetup, Iommu, Memory, Translation,
 };
+use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use std::boxed::Box;
 
-type Tlb = Iommu<Port<Unit>, Port<Unit>, Lock, 1, 128>;
+type Tlb = Iommu<Port<Unit>, Port<Unit>, Lock, 1, 64>;
 
 const DEVICE: DeviceId = DeviceId(1);
 
-/// What brings the buffer to its last entries.
-const BEFORE: u32 = 118;
+/// What brings the buffer to its last entries, twice.
+const BEFORE: u32 = 59;
 
 /// One device with a TLB of its own and a host table.
 fn world() -> Arc<World<Tlb, Unit>> {
@@ -59,7 +61,16 @@ fn world() -> Arc<World<Tlb, Unit>> {
 fn late_in_the_buffer() -> Arc<World<Tlb, Unit>> {
     let world = world();
     world.advance(BEFORE);
+    world.advance(BEFORE);
     world
+}
+
+fn detach(tlb: &Tlb, key: AttachKey, wait: &mut dyn FnMut() -> bool) -> bool {
+    match tlb.detach(key, wait) {
+        Ok(()) => true,
+        Err(AttachError::Timeout(..)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
 }
 
 #[test]
@@ -103,4 +114,14 @@ fn loom_promise_05_amd_device_is_dead() {
 #[test]
 fn loom_promise_10_amd_release_against_flush() {
     release_against(&[Task::Page(2), Task::Release], 3, world);
+}
+
+#[test]
+fn loom_promise_10_amd_detach_against_flush() {
+    detach_against(detach, &[Task::Page(2)], world);
+}
+
+#[test]
+fn loom_promise_10_amd_two_detaches() {
+    two_cpus(|| two_detaches(detach, &world()));
 }

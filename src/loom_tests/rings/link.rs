@@ -3,12 +3,14 @@
 
 use super::link_unit::Registers as Unit;
 use super::races::{
-    release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
+    detach_against, release_against, three_submitters, two_detaches, two_in_trouble,
+    two_submitters, unit_by_itself,
 };
 use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World, spawn, two_cpus_in_part};
 use crate::iommu::ocxl::{
-    Config, Context, FunctionId, Host, HostError, Link, Mode, Pasid, Pid, Process,
+    AttachError, Config, Context, FunctionId, Host, HostError, Link, Mode, Pasid, Pid, Process,
 };
+use crate::secondary::AttachKey;
 use crate::sync::UnsafeCell;
 use core::task::Poll;
 use loom::sync::Arc;
@@ -93,6 +95,14 @@ fn world() -> Arc<World<Tlb, Unit>> {
     World::new(tlb, key, unit, pages)
 }
 
+fn detach(tlb: &Tlb, key: AttachKey, wait: &mut dyn FnMut() -> bool) -> bool {
+    match tlb.detach(key, wait) {
+        Ok(()) => true,
+        Err(AttachError::Timeout(..)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 #[test]
 fn loom_promise_05_link_registers_of_two_submitters() {
     two_submitters(world);
@@ -130,4 +140,14 @@ fn loom_promise_10_link_two_releases() {
         shots.extend(other.join().unwrap());
         world.finish(shots);
     });
+}
+
+#[test]
+fn loom_promise_10_link_detach_against_flush() {
+    detach_against(detach, &[Task::Page(2)], world);
+}
+
+#[test]
+fn loom_promise_10_link_two_detaches() {
+    two_cpus_in_part(2, || two_detaches(detach, &world()));
 }

@@ -1,8 +1,12 @@
 //! What every unit has to stand.
 
-use super::{Fault, Task, Unit, World, bit, spawn, three_cpus, two_cpus};
+use super::{Detach, Fault, Task, Unit, World, bit, spawn, three_cpus, two_cpus};
 use crate::secondary::SecondaryTlb;
 use loom::sync::Arc;
+
+/// For how many turns a detach waits where another CPU may be in its way, and where nobody is.
+const TURNS: u32 = 3;
+const ENOUGH: u32 = 100;
 
 /// Two CPUs with two shootdowns each, which take the ring to its first entry again; the unit goes on when somebody looks.
 pub(super) fn two_submitters<T: SecondaryTlb + 'static, U: Unit>(
@@ -92,4 +96,33 @@ pub(super) fn release_against<T: SecondaryTlb + 'static, U: Unit>(
         shots.extend(other.join().unwrap());
         world.finish(shots);
     });
+}
+
+/// One CPU detaches the address space while another does this, or gives up and detaches it later.
+pub(super) fn detach_against<T: SecondaryTlb + 'static, U: Unit>(
+    detach: Detach<T>,
+    tasks: &'static [Task],
+    new: impl Fn() -> Arc<World<T, U>> + Send + Sync + 'static,
+) {
+    two_cpus(move || {
+        let world = new();
+        world.unit.with(|unit| unit.caches().mapped = bit(9));
+        let other = spawn(&world, move |world| world.shoot(tasks, 1));
+        let is_out = world.detach(detach, TURNS);
+        let shots = other.join().unwrap();
+        assert!(is_out || world.detach(detach, ENOUGH), "never detached");
+        world.finish(shots);
+    });
+}
+
+/// Two CPUs detach it.
+pub(super) fn two_detaches<T: SecondaryTlb + 'static, U: Unit>(
+    detach: Detach<T>,
+    world: &Arc<World<T, U>>,
+) {
+    world.unit.with(|unit| unit.caches().mapped = bit(9));
+    let other = spawn(world, move |world| world.detach(detach, TURNS));
+    world.detach(detach, TURNS);
+    other.join().unwrap();
+    assert!(world.detach(detach, ENOUGH), "never detached");
 }

@@ -1,15 +1,17 @@
 //! SMMUv3: a ring with a wrap bit, consumed in order, that is full after two shootdowns.
 
 use super::races::{
-    release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
+    detach_against, release_against, three_submitters, two_detaches, two_in_trouble,
+    two_submitters, unit_by_itself,
 };
 use super::smmuv3_unit::Smmu as Unit;
-use super::{Fault, Lock, Pages, Port, Shared, Task, World};
+use super::{Fault, Lock, Pages, Port, Shared, Task, World, two_cpus};
 use crate::address::PhysAddr;
 use crate::iommu::smmuv3::{
-    AsidSource, Cacheability, Completion, Config, Context, Granule, Memory, Shareability, Smmu,
-    StreamId, StreamSetup, TableUpdates, TranslationConfig,
+    AsidSource, AttachError, Cacheability, Completion, Config, Context, Granule, Memory,
+    Shareability, Smmu, StreamId, StreamSetup, TableUpdates, TranslationConfig,
 };
+use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use std::boxed::Box;
 
@@ -66,6 +68,14 @@ fn polled() -> impl Fn() -> Arc<World<Tlb, Unit>> {
     completed_by(Completion::Poll)
 }
 
+fn detach(tlb: &Tlb, key: AttachKey, wait: &mut dyn FnMut() -> bool) -> bool {
+    match tlb.detach(key, wait) {
+        Ok(()) => true,
+        Err(AttachError::Timeout(..)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 #[test]
 fn loom_promise_05_smmu_ring_of_two_submitters() {
     two_submitters(polled());
@@ -113,4 +123,14 @@ fn loom_promise_05_smmu_device_is_dead() {
 #[test]
 fn loom_promise_10_smmu_release_against_flush() {
     release_against(&[Task::Page(2), Task::Release], 3, polled());
+}
+
+#[test]
+fn loom_promise_10_smmu_detach_against_flush() {
+    detach_against(detach, &[Task::Page(2)], polled());
+}
+
+#[test]
+fn loom_promise_10_smmu_two_detaches() {
+    two_cpus(|| two_detaches(detach, &polled()()));
 }

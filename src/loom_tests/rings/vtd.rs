@@ -1,14 +1,17 @@
 //! VT-d: a ring without a wrap bit, whose waits store into a word for each slot, and where one silent device aborts everybody's.
 
 use super::races::{
-    release_against, three_submitters, two_in_trouble, two_submitters, unit_by_itself,
+    detach_against, release_against, three_submitters, two_detaches, two_in_trouble,
+    two_submitters, unit_by_itself,
 };
 use super::vtd_unit::Vtd as Unit;
-use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World};
+use super::{Fault, Lock, PAGE, Pages, Port, Shared, Task, World, two_cpus};
 use crate::address::PhysAddr;
 use crate::iommu::vtd::{
-    Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, SourceId, TranslationConfig, Vtd,
+    AttachError, Config, Context, DeviceSetup, DeviceTlb, Levels, Memory, SourceId,
+    TranslationConfig, Vtd,
 };
+use crate::secondary::AttachKey;
 use loom::sync::Arc;
 use std::boxed::Box;
 
@@ -65,6 +68,14 @@ fn late_in_the_ring() -> Arc<World<Tlb, Unit>> {
     world
 }
 
+fn detach(tlb: &Tlb, key: AttachKey, wait: &mut dyn FnMut() -> bool) -> bool {
+    match tlb.detach(key, wait) {
+        Ok(()) => true,
+        Err(AttachError::Timeout(..)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 #[test]
 fn loom_promise_05_vtd_ring_of_two_submitters() {
     two_submitters(late_in_the_ring);
@@ -112,4 +123,14 @@ fn loom_promise_05_vtd_times_out_by_itself() {
 #[test]
 fn loom_promise_10_vtd_release_against_flush() {
     release_against(&[Task::Page(2), Task::Release], 3, world);
+}
+
+#[test]
+fn loom_promise_10_vtd_detach_against_flush() {
+    detach_against(detach, &[Task::Page(2)], world);
+}
+
+#[test]
+fn loom_promise_10_vtd_two_detaches() {
+    two_cpus(|| two_detaches(detach, &world()));
 }
