@@ -82,7 +82,7 @@ pub(super) fn unit_by_itself<T: SecondaryTlb + 'static, U: Unit>(
     });
 }
 
-/// One CPU releases the address space while another does this. A page that stays mapped is walked for as long as the unit may.
+/// One CPU releases the address space while another does this.
 pub(super) fn release_against<T: SecondaryTlb + 'static, U: Unit>(
     tasks: &'static [Task],
     looks: u32,
@@ -90,7 +90,7 @@ pub(super) fn release_against<T: SecondaryTlb + 'static, U: Unit>(
 ) {
     two_cpus(move || {
         let world = new();
-        world.unit.with(|unit| unit.caches().mapped = bit(9));
+        keep_mapped(&world);
         let other = spawn(&world, move |world| world.shoot(tasks, 1));
         let mut shots = world.shoot(&[Task::Release], looks);
         shots.extend(other.join().unwrap());
@@ -106,7 +106,7 @@ pub(super) fn detach_against<T: SecondaryTlb + 'static, U: Unit>(
 ) {
     two_cpus(move || {
         let world = new();
-        world.unit.with(|unit| unit.caches().mapped = bit(9));
+        keep_mapped(&world);
         let other = spawn(&world, move |world| world.shoot(tasks, 1));
         let is_out = world.detach(detach, TURNS);
         let shots = other.join().unwrap();
@@ -120,9 +120,17 @@ pub(super) fn two_detaches<T: SecondaryTlb + 'static, U: Unit>(
     detach: Detach<T>,
     world: &Arc<World<T, U>>,
 ) {
-    world.unit.with(|unit| unit.caches().mapped = bit(9));
+    keep_mapped(world);
     let other = spawn(world, move |world| world.detach(detach, TURNS));
     world.detach(detach, TURNS);
     other.join().unwrap();
     assert!(world.detach(detach, ENOUGH), "never detached");
+}
+
+/// A page that is cached, and is walked for as long as the unit may.
+fn keep_mapped<T, U: Unit>(world: &World<T, U>) {
+    world.unit.with(|unit| {
+        unit.caches().mapped = bit(9);
+        unit.caches().fill(bit(9));
+    });
 }
