@@ -124,6 +124,22 @@ impl CpuPort {
         })
     }
 
+    /// Stops the CPU: until [`Self::start`] it uses nothing, walks nothing and takes no interrupt. A violation where it has invalidations
+    /// under way, or what runs there is pinned.
+    ///
+    /// What it holds stays as it is: a CPU that was parked comes back with it.
+    pub fn stop(&self) {
+        self.on(|world, cpu| {
+            world.leave(cpu);
+            world.cpus[cpu].is_stopped = true;
+        });
+    }
+
+    /// Goes on where [`Self::stop`] ended it, and with what it held then.
+    pub fn start(&self) {
+        self.on(|world, cpu| world.cpus[cpu].is_stopped = false);
+    }
+
     /// The task that runs here moves away: a violation where it has invalidations under way.
     pub fn leave(&self) {
         self.model.with(|world| world.leave(self.index));

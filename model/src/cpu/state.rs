@@ -78,6 +78,8 @@ pub(crate) struct Cpu {
     pub(crate) irqs_off: u32,
     /// A TLBI since the last barrier: what the erratum's second barrier completes.
     pub(super) fresh_tlbi: bool,
+    /// It executes nothing, walks nothing and uses nothing.
+    pub(crate) is_stopped: bool,
 }
 
 impl Cpu {
@@ -109,6 +111,7 @@ impl Cpu {
             .iter()
             .filter(|entry| self.can_use(entry))
             .chain(beside)
+            .filter(|_| !self.is_stopped)
     }
 
     /// Whether something is cached under an ASID or a PCID that is neither of this tree nor of the kernel's, which is the same under all.
@@ -123,7 +126,7 @@ impl Cpu {
     /// Whether something is cached under a PID that is not of the tree that begins there.
     pub(super) fn holds_of_pid(&self, pid: u32, root: u64, memory: &Memory) -> bool {
         let beside = self.power.iter().flat_map(powerpc::State::entries);
-        let mut entries = self.tlb.iter().chain(beside);
+        let mut entries = self.tlb.iter().chain(beside).filter(|_| !self.is_stopped);
         let reads_old = self.power.iter().any(|power| power.reads_old(pid, root));
         reads_old || entries.any(|entry| entry.context.asid == pid && !entry.is_of(root, memory))
     }
@@ -224,6 +227,9 @@ impl Cpu {
 
     /// The tables that translate this address now. Bit 55 chooses the half (Arm ARM D8.2.4).
     pub(super) fn context(&self, va: u64) -> Option<Context> {
+        if self.is_stopped {
+            return None;
+        }
         if let Some(x86) = &self.x86 {
             return x86.context(va, self.ttbr1);
         }

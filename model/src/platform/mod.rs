@@ -175,13 +175,14 @@ impl<A> ModelPlatform<A> {
     /// the handler themselves.
     pub fn take_ipi(&self) -> bool {
         let cpu = current::get();
-        !self.irqs_off(cpu) && self.shared.interrupts.with(|all| all.take(cpu))
+        self.takes_interrupts(cpu) && self.shared.interrupts.with(|all| all.take(cpu))
     }
 
-    fn irqs_off(&self, cpu: usize) -> bool {
-        self.shared
-            .model
-            .with(|world| world.cpus.get(cpu).is_some_and(|cpu| cpu.irqs_off > 0))
+    fn takes_interrupts(&self, cpu: usize) -> bool {
+        self.shared.model.with(|world| {
+            let cpu = world.cpus.get(cpu);
+            cpu.is_none_or(|cpu| cpu.irqs_off == 0 && !cpu.is_stopped)
+        })
     }
 
     /// Interrupts every CPU that is due and can be.
@@ -194,7 +195,7 @@ impl<A> ModelPlatform<A> {
 
     /// Whether an interrupt is due on this CPU, and can be taken there.
     pub fn is_interrupted(&self, cpu: usize) -> bool {
-        !self.irqs_off(cpu) && self.shared.interrupts.with(|all| all.is_due(cpu))
+        self.takes_interrupts(cpu) && self.shared.interrupts.with(|all| all.is_due(cpu))
     }
 
     /// Interrupts this CPU alone, where that is due and it can be: its handler runs on this thread, as that CPU. Whether there was one.
@@ -202,7 +203,7 @@ impl<A> ModelPlatform<A> {
         let Some(handler) = self.shared.handler.with(|slot| slot.clone()) else {
             return false;
         };
-        if self.irqs_off(cpu) || !self.shared.interrupts.with(|all| all.take(cpu)) {
+        if !self.takes_interrupts(cpu) || !self.shared.interrupts.with(|all| all.take(cpu)) {
             return false;
         }
         let me = current::get();

@@ -21,6 +21,8 @@ pub(crate) enum Does {
     Runs(usize),
     /// It runs a kernel thread under what it has loaded.
     Borrows,
+    /// It is offline.
+    Stopped,
 }
 
 /// What is left out of the kernel, as a control.
@@ -97,6 +99,10 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(crate) fn apply(&mut self, op: Op<M::Own>) {
+        let mut needed = op.cpus().into_iter().flatten();
+        if needed.any(|cpu| self.cpus[cpu] == Does::Stopped) {
+            return;
+        }
         self.rig.enter_kernel(self.me());
         match op {
             Op::Move { cpu } => self.go_on_at(cpu),
@@ -112,6 +118,8 @@ impl<M: Machine> Kernel<M> {
             } => self.switch_amid(cpu, space, half, loaded),
             Op::SwitchToKernel { cpu } => self.switch_to_kernel(cpu),
             Op::Lazy { cpu } => self.enter_lazy(cpu),
+            Op::Stop { cpu } => self.stop(cpu),
+            Op::Start { cpu } => self.start(cpu),
             Op::Crowd { space, page } => self.crowd(space, page),
             Op::Map {
                 half,
@@ -267,10 +275,36 @@ impl<M: Machine> Kernel<M> {
         self.returned(half, &round.changes);
     }
 
+    /// Work goes on where the kernel is: that CPU stays. Another goes, and speculates until it stands still.
+    fn stop(&mut self, cpu: usize) {
+        if cpu == self.me() {
+            return;
+        }
+        self.switch_to_kernel(cpu);
+        self.rig.on_cpu(cpu, || self.rig.engine().cpu_offline());
+        let port = self.rig.cpu(cpu);
+        for page in 0..self.layout.pages() {
+            port.speculate(self.layout.address(Half::Kernel, page));
+        }
+        port.stop();
+        self.cpus[cpu] = Does::Stopped;
+    }
+
+    /// It comes back with what it held.
+    fn start(&mut self, cpu: usize) {
+        if self.cpus[cpu] == Does::Stopped {
+            self.rig.cpu(cpu).start();
+            let online = self.rig.on_cpu(cpu, || self.rig.engine().cpu_online());
+            online.unwrap();
+            self.cpus[cpu] = Does::Nothing;
+        }
+    }
+
     fn crowd(&mut self, space: usize, page: u64) {
         let half = Half::User(space);
         self.map(half, page, true);
-        for cpu in 0..CPUS {
+        let online = |&cpu: &usize| self.cpus[cpu] != Does::Stopped;
+        for cpu in (0..CPUS).filter(online).collect::<Vec<_>>() {
             self.apply(Op::Switch { cpu, space });
             self.access(cpu, half, page, false);
             M::crowded(self, cpu, page);

@@ -38,6 +38,7 @@ use core::fmt;
 use tlb_shootdown::arch::Arch;
 use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
+use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
 use tlb_shootdown::space::AddressSpace;
 use tlb_shootdown_model::Model;
@@ -92,6 +93,17 @@ pub(crate) trait Machine: Sized {
 
     /// Does what only kernels of this architecture do.
     fn apply(kernel: &mut Kernel<Self>, own: Self::Own);
+
+    /// Runs `f` on another CPU with interrupts off.
+    fn on_cpu<R>(&self, cpu: usize, f: impl FnOnce() -> R) -> R {
+        let me = self.platform().cpu().index();
+        self.platform().set_current(cpu);
+        let irqs_off = self.platform().irq_save();
+        let result = f();
+        drop(irqs_off);
+        self.platform().set_current(me);
+        result
+    }
 
     /// This CPU is in its kernel from here on.
     fn enter_kernel(&self, cpu: usize) {

@@ -33,6 +33,13 @@ pub(crate) enum Op<O> {
     Lazy {
         cpu: usize,
     },
+    /// The CPU is taken out and stopped, until a `Start`. What it would have done meanwhile is left out.
+    Stop {
+        cpu: usize,
+    },
+    Start {
+        cpu: usize,
+    },
     /// All CPUs run one space and read a page of it, which is then unmapped.
     Crowd {
         space: usize,
@@ -157,6 +164,24 @@ pub(crate) enum How {
     Each,
 }
 
+impl<O> Op<O> {
+    /// The CPUs that it takes, but for operations of one architecture and one that brings a CPU back.
+    pub(super) fn cpus(&self) -> [Option<usize>; 2] {
+        match *self {
+            Self::Move { cpu }
+            | Self::Switch { cpu, .. }
+            | Self::SwitchAmid { cpu, .. }
+            | Self::SwitchToKernel { cpu }
+            | Self::Lazy { cpu }
+            | Self::Stop { cpu }
+            | Self::Access { cpu, .. }
+            | Self::Touch { cpu } => [Some(cpu), None],
+            Self::FlushTwice { by, .. } | Self::Gather { by, .. } => by.map(Some),
+            _ => [None; 2],
+        }
+    }
+}
+
 fn half() -> impl Strategy<Value = Half> {
     prop_oneof![
         5 => (0..SPACES).prop_map(Half::User),
@@ -183,7 +208,9 @@ fn moves<O: Copy + Debug>(pages: u64) -> impl Strategy<Value = Op<O>> {
             Op::SwitchAmid { cpu, space, half, loaded }
         }),
         1 => cpu.clone().prop_map(|cpu| Op::SwitchToKernel { cpu }),
-        2 => cpu.prop_map(|cpu| Op::Lazy { cpu }),
+        2 => cpu.clone().prop_map(|cpu| Op::Lazy { cpu }),
+        1 => cpu.clone().prop_map(|cpu| Op::Stop { cpu }),
+        2 => cpu.prop_map(|cpu| Op::Start { cpu }),
         4 => (space.clone(), 0..pages).prop_map(|(space, page)| Op::Crowd { space, page }),
         1 => space.prop_map(|space| Op::Retire { space }),
     ]
