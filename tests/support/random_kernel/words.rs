@@ -39,6 +39,8 @@ impl<O: fmt::Debug> fmt::Display for Op<O> {
             | Self::SwitchAmid { .. }
             | Self::SwitchToKernel { .. }
             | Self::Lazy { .. }
+            | Self::Stop { .. }
+            | Self::Start { .. }
             | Self::Move { .. }
             | Self::Access { .. }
             | Self::Touch { .. }
@@ -79,6 +81,8 @@ impl<O> Op<O> {
             }
             Self::SwitchToKernel { cpu } => write!(f, "CPU {cpu} switches to the kernel's root"),
             Self::Lazy { cpu } => write!(f, "CPU {cpu} runs a kernel thread on the root it has"),
+            Self::Stop { cpu } => write!(f, "CPU {cpu} goes offline and stops"),
+            Self::Start { cpu } => write!(f, "CPU {cpu} comes back"),
             Self::Crowd { space, page } => write!(
                 f,
                 "all CPUs run space {space} and read page {page}, which is unmapped and flushed"
