@@ -9,6 +9,8 @@ pub(crate) struct Group {
     files: &'static [&'static str],
     /// What cargo is to build and run for each mutant.
     pub(super) tests: &'static [&'static str],
+    /// The same for those that all of these leave: programs that take long to build.
+    pub(super) rest: &'static [&'static str],
 }
 
 impl Group {
@@ -28,6 +30,7 @@ pub(crate) const GROUPS: &[Group] = &[
         folder: "iommu/",
         files: &["ring", "block", "pending", "memory", "device_bit", "spaces"],
         tests: &["--lib"],
+        rest: &[],
     },
     Group {
         name: "amd-encoders",
@@ -44,12 +47,14 @@ pub(crate) const GROUPS: &[Group] = &[
             "config",
         ],
         tests: &["--lib", "--test=amd"],
+        rest: &[],
     },
     Group {
         name: "amd-ring",
         folder: "iommu/amd/",
         files: &["queue", "submit", "seal", "wait", "stages", "deferred"],
-        tests: &["--test=amd", "--test=amd_on_model"],
+        tests: &["--test=amd"],
+        rest: &["--test=amd_on_model"],
     },
     Group {
         name: "smmuv3-encoders",
@@ -68,12 +73,14 @@ pub(crate) const GROUPS: &[Group] = &[
             "atc",
         ],
         tests: &["--lib", "--test=smmuv3"],
+        rest: &[],
     },
     Group {
         name: "smmuv3-ring",
         folder: "iommu/smmuv3/",
         files: &["queue", "submit", "seal", "wait"],
-        tests: &["--test=smmuv3", "--test=smmuv3_on_model"],
+        tests: &["--test=smmuv3"],
+        rest: &["--test=smmuv3_on_model"],
     },
     Group {
         name: "vtd-encoders",
@@ -92,12 +99,14 @@ pub(crate) const GROUPS: &[Group] = &[
             "config",
         ],
         tests: &["--lib", "--test=vtd"],
+        rest: &[],
     },
     Group {
         name: "vtd-ring",
         folder: "iommu/vtd/",
         files: &["queue", "submit", "seal", "wait", "drain"],
-        tests: &["--test=vtd", "--test=vtd_on_model"],
+        tests: &["--test=vtd"],
+        rest: &["--test=vtd_on_model"],
     },
     Group {
         name: "ocxl-encoders",
@@ -112,12 +121,14 @@ pub(crate) const GROUPS: &[Group] = &[
             "config",
         ],
         tests: &["--lib", "--test=ocxl"],
+        rest: &[],
     },
     Group {
         name: "ocxl-ring",
         folder: "iommu/ocxl/",
         files: &["queue", "requests"],
-        tests: &["--lib", "--test=ocxl", "--test=ocxl_on_model"],
+        tests: &["--lib", "--test=ocxl"],
+        rest: &["--test=ocxl_on_model"],
     },
     Group {
         name: "aarch64-encoders",
@@ -132,18 +143,21 @@ pub(crate) const GROUPS: &[Group] = &[
             "config",
         ],
         tests: &["--lib", "--test=aarch64"],
+        rest: &[],
     },
     Group {
         name: "aarch64-sequences",
         folder: "arch/aarch64/",
         files: &["sequences", "issue", "errata", "change"],
         tests: &["--test=aarch64", "--test=change", "--test=golden_costs"],
+        rest: &[],
     },
     Group {
         name: "powerpc-encoders",
         folder: "arch/powerpc/",
         files: &["operand", "hcall", "plan", "partition", "isa", "config"],
         tests: &["--lib", "--test=powerpc"],
+        rest: &[],
     },
     Group {
         name: "powerpc-sequences",
@@ -157,6 +171,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "change",
         ],
         tests: &["--test=powerpc", "--test=change", "--test=golden_costs"],
+        rest: &[],
     },
     Group {
         name: "x86_64-encoders",
@@ -172,6 +187,7 @@ pub(crate) const GROUPS: &[Group] = &[
             "config",
         ],
         tests: &["--lib", "--test=x86_64"],
+        rest: &[],
     },
     Group {
         name: "x86_64-sequences",
@@ -187,12 +203,14 @@ pub(crate) const GROUPS: &[Group] = &[
             "change",
         ],
         tests: &["--test=x86_64", "--test=change", "--test=golden_costs"],
+        rest: &[],
     },
     Group {
         name: "mailbox",
         folder: "",
         files: &["mailbox", "mailbox/request", "mailbox/slot"],
         tests: &["--lib", "--test=x86_64", "--test=promise_05_lossless"],
+        rest: &[],
     },
 ];
 

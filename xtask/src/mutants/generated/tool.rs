@@ -105,18 +105,33 @@ impl Tool {
     /// Tries every mutant of the group that does not mean the same.
     pub(super) fn try_group(&self, group: &Group) -> Result<Tried> {
         let equivalent = self.list(group)?.equivalent;
-        let output = self.folder.join(group.name);
-        fs::create_dir_all(&output)?;
         let mut command = self.command(group);
         for (name, _) in &equivalent {
-            let pattern = format!("^{}$", regex::escape(name));
-            command.args(["--exclude-re", &pattern]);
+            command.args(["--exclude-re", &exactly(name)]);
         }
+        let mut tried = Tried {
+            equivalent: equivalent.len(),
+            ..self.try_with(group.tests, command, group.name)?
+        };
+        if !group.rest.is_empty() && !tried.is_clean() {
+            let mut command = self.command(group);
+            for name in &tried.survivors {
+                command.args(["--re", &exactly(name)]);
+            }
+            tried.add(self.try_with(group.rest, command, group.name)?);
+        }
+        Ok(tried)
+    }
+
+    /// Tries what the command names with these test programs.
+    fn try_with(&self, tests: &[&str], mut command: Command, name: &str) -> Result<Tried> {
+        let output = self.folder.join(name);
+        fs::create_dir_all(&output)?;
         command.args(["--in-place", "--cap-lints", "true"]);
         command.args(["--timeout", TEST_LIMIT, "--build-timeout", "600"]);
         command.args(["--no-times", "--colors", "never", "--output"]);
         command.arg(&output);
-        for test in group.tests {
+        for test in tests {
             // For its builds too, which would otherwise be of every test program.
             command.arg(format!("--cargo-arg={test}"));
         }
@@ -124,9 +139,9 @@ impl Tool {
         let ended = process::stream_lines(&mut command, LIMIT, |_| {})?;
         let code = ended.status.and_then(|status| status.code());
         if !code.is_some_and(|code| TRIED.contains(&code)) {
-            bail!("{}: cargo-mutants ended with {code:?}", group.name);
+            bail!("{name}: cargo-mutants ended with {code:?}");
         }
-        Tried::read(&output.join("mutants.out/outcomes.json"), equivalent.len())
+        Tried::read(&output.join("mutants.out/outcomes.json"))
     }
 
     /// Where it builds, and that nobody debugs what it builds.
@@ -139,19 +154,24 @@ impl Tool {
     }
 }
 
+/// A pattern for this mutant and no other.
+fn exactly(name: &str) -> String {
+    format!("^{}$", regex::escape(name))
+}
+
 impl Tried {
-    fn read(path: &Path, equivalent: usize) -> Result<Self> {
+    fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let outcomes: Outcomes = serde_json::from_str(&text).context("cargo-mutants' outcomes")?;
-        Self::count(outcomes, equivalent)
+        Self::count(outcomes)
     }
 
-    fn count(outcomes: Outcomes, equivalent: usize) -> Result<Self> {
+    fn count(outcomes: Outcomes) -> Result<Self> {
         let mut tried = Self {
             caught: 0,
             timed_out: 0,
             not_viable: 0,
-            equivalent,
+            equivalent: 0,
             survivors: Vec::new(),
         };
         for Outcome { scenario, summary } in outcomes.outcomes {
@@ -166,10 +186,17 @@ impl Tried {
             }
         }
         ensure!(
-            tried.noticed() > 0,
-            "no mutant was noticed, so none was tried"
+            tried.noticed() + tried.survivors.len() as u64 > 0,
+            "no mutant was tried"
         );
         Ok(tried)
+    }
+
+    /// What became of those that had survived.
+    fn add(&mut self, later: Self) {
+        self.caught += later.caught;
+        self.timed_out += later.timed_out;
+        self.survivors = later.survivors;
     }
 
     /// A loop that does not end is noticed as well.
@@ -211,7 +238,7 @@ mod tests {
             .map(|(name, summary)| outcome(name, summary))
             .collect();
         let json = format!("{{\"outcomes\":[{}],\"missed\":1}}", outcomes.join(","));
-        Tried::count(serde_json::from_str(&json)?, 2)
+        Tried::count(serde_json::from_str(&json)?)
     }
 
     #[test]
@@ -226,10 +253,30 @@ mod tests {
         .unwrap();
         assert_eq!(
             tried.line(),
-            "caught 2 of 3 (1 not viable, 1 timed out, 2 mean the same)"
+            "caught 2 of 3 (1 not viable, 1 timed out, 0 mean the same)"
         );
         assert_eq!(tried.survivors, ["b"]);
         assert!(!tried.is_clean());
+    }
+
+    #[test]
+    fn what_some_tests_leave_is_for_the_others() {
+        let first = [
+            ("", "Success"),
+            ("a", "CaughtMutant"),
+            ("b", "MissedMutant"),
+        ];
+        let mut tried = read(&[&first[..], &[("c", "MissedMutant")]].concat()).unwrap();
+        let rest = [
+            ("", "Success"),
+            ("b", "CaughtMutant"),
+            ("c", "MissedMutant"),
+        ];
+        tried.add(read(&rest).unwrap());
+        assert_eq!(
+            (tried.caught, &tried.survivors[..]),
+            (2, &["c".to_owned()][..])
+        );
     }
 
     #[test]
