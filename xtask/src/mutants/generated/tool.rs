@@ -40,8 +40,8 @@ pub(super) struct Tool {
 /// How a group's mutants ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tried {
-    pub(super) caught: u64,
-    timed_out: u64,
+    caught: Vec<String>,
+    timed_out: Vec<String>,
     not_viable: u64,
     equivalent: usize,
     /// The names of those that no test noticed.
@@ -168,8 +168,8 @@ impl Tried {
 
     fn count(outcomes: Outcomes) -> Result<Self> {
         let mut tried = Self {
-            caught: 0,
-            timed_out: 0,
+            caught: Vec::new(),
+            timed_out: Vec::new(),
             not_viable: 0,
             equivalent: 0,
             survivors: Vec::new(),
@@ -177,8 +177,8 @@ impl Tried {
         for Outcome { scenario, summary } in outcomes.outcomes {
             match (scenario, summary.as_str()) {
                 (Scenario::Baseline, "Success") => {}
-                (Scenario::Mutant { .. }, "CaughtMutant") => tried.caught += 1,
-                (Scenario::Mutant { .. }, "Timeout") => tried.timed_out += 1,
+                (Scenario::Mutant { name }, "CaughtMutant") => tried.caught.push(name),
+                (Scenario::Mutant { name }, "Timeout") => tried.timed_out.push(name),
                 (Scenario::Mutant { .. }, "Unviable") => tried.not_viable += 1,
                 (Scenario::Mutant { name }, "MissedMutant") => tried.survivors.push(name),
                 (Scenario::Mutant { name }, other) => bail!("{name}: {other}"),
@@ -192,16 +192,23 @@ impl Tried {
         Ok(tried)
     }
 
-    /// What became of those that had survived.
+    /// What became of those that had survived. Other names are let pass: cargo-mutants deletes fields of structs whatever the patterns are.
     fn add(&mut self, later: Self) {
-        self.caught += later.caught;
-        self.timed_out += later.timed_out;
-        self.survivors = later.survivors;
+        let survived = core::mem::take(&mut self.survivors);
+        for name in survived {
+            if later.caught.contains(&name) {
+                self.caught.push(name);
+            } else if later.timed_out.contains(&name) {
+                self.timed_out.push(name);
+            } else {
+                self.survivors.push(name);
+            }
+        }
     }
 
     /// A loop that does not end is noticed as well.
     pub(super) fn noticed(&self) -> u64 {
-        self.caught + self.timed_out
+        (self.caught.len() + self.timed_out.len()) as u64
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -214,7 +221,7 @@ impl Tried {
             self.noticed(),
             self.noticed() + self.survivors.len() as u64,
             self.not_viable,
-            self.timed_out,
+            self.timed_out.len(),
             self.equivalent
         )
     }
@@ -261,21 +268,26 @@ mod tests {
 
     #[test]
     fn what_some_tests_leave_is_for_the_others() {
-        let first = [
+        let mut tried = read(&[
             ("", "Success"),
             ("a", "CaughtMutant"),
             ("b", "MissedMutant"),
-        ];
-        let mut tried = read(&[&first[..], &[("c", "MissedMutant")]].concat()).unwrap();
-        let rest = [
+            ("c", "MissedMutant"),
+            ("d", "MissedMutant"),
+        ])
+        .unwrap();
+        let rest = read(&[
             ("", "Success"),
             ("b", "CaughtMutant"),
             ("c", "MissedMutant"),
-        ];
-        tried.add(read(&rest).unwrap());
+            ("a", "MissedMutant"),
+        ]);
+        tried.add(rest.unwrap());
+        assert_eq!(tried.noticed(), 2);
         assert_eq!(
-            (tried.caught, &tried.survivors[..]),
-            (2, &["c".to_owned()][..])
+            tried.survivors,
+            ["c", "d"],
+            "one of them was not asked about"
         );
     }
 
