@@ -70,10 +70,11 @@ impl Machine {
     pub(super) fn count(&self, pvr: u32, config: &Config) -> Result<(), JoinError> {
         let Identity { isa, defects } = Identity::of(pvr, config)?;
         let level = (isa as u32 + 1) << LEVEL_SHIFT;
+        let own = level | defects.bits();
         let add = |machine: u32| {
             let is_first = machine == 0;
             let is_same = machine >> LEVEL_SHIFT << LEVEL_SHIFT == level;
-            (is_first || is_same).then_some(machine | level | defects.bits())
+            (is_first || is_same).then_some(machine | own)
         };
         self.0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, add)
