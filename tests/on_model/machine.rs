@@ -9,7 +9,6 @@ use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown_model::Model;
-use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::oracle::Counts;
 use tlb_shootdown_model::platform::IrqGuard;
@@ -22,17 +21,6 @@ pub(crate) struct Switching {
 }
 
 impl Rig {
-    /// Runs `f` on another CPU with interrupts off.
-    fn on<R>(&self, cpu: usize, f: impl FnOnce(&CpuPort) -> R) -> R {
-        let me = self.platform.cpu().index();
-        self.platform.set_current(cpu);
-        let irqs_off = self.platform.irq_save();
-        let result = f(&self.cpu(cpu));
-        drop(irqs_off);
-        self.platform.set_current(me);
-        result
-    }
-
     /// The even one of its ASIDs.
     pub(crate) fn asid(&self, process: &Process) -> Option<HardwareId> {
         self.engine.arch().hardware_id(process.space.hardware())

@@ -10,7 +10,6 @@ use tlb_shootdown::cost::Cost;
 use tlb_shootdown::flush::Flush;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::powerpc::{CpuFeatures, ModelHypervisor, ModelInstructions, Role};
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::oracle::Counts;
@@ -100,17 +99,6 @@ impl Rig {
     fn handle_interrupts(&self) {
         let engine = self.engine;
         self.platform.set_handler(move || engine.on_ipi());
-    }
-
-    /// Runs `f` on another CPU with interrupts off.
-    fn on<R>(&self, cpu: usize, f: impl FnOnce(&CpuPort) -> R) -> R {
-        let me = self.platform.cpu().index();
-        self.platform.set_current(cpu);
-        let irqs_off = self.platform.irq_save();
-        let result = f(&self.cpu(cpu));
-        drop(irqs_off);
-        self.platform.set_current(me);
-        result
     }
 
     /// The PID of a process that has run.

@@ -11,7 +11,6 @@ use tlb_shootdown::cpu_set::CpuId;
 use tlb_shootdown::dma::DmaBarriers;
 use tlb_shootdown::platform::Platform as _;
 use tlb_shootdown::shootdown::Shootdown;
-use tlb_shootdown_model::cpu::CpuPort;
 use tlb_shootdown_model::cpu::x86_64::{CpuFeatures, ModelInstructions};
 use tlb_shootdown_model::memory::Tables;
 use tlb_shootdown_model::oracle::Counts;
@@ -107,19 +106,6 @@ impl Rig {
                 port.exit_to_user(engine.arch().user_cr3_on_exit(cpu).0 | keeps);
             }
         });
-    }
-
-    /// Runs `f` on another CPU, in its kernel with interrupts off.
-    fn on<R>(&self, cpu: usize, f: impl FnOnce(&CpuPort) -> R) -> R {
-        let me = self.platform.cpu().index();
-        self.platform.set_current(cpu);
-        let irqs_off = self.platform.irq_save();
-        let port = self.cpu(cpu);
-        port.enter_kernel();
-        let result = f(&port);
-        drop(irqs_off);
-        self.platform.set_current(me);
-        result
     }
 
     /// This CPU goes on in its process, under the process's own root where the kernel is unmapped meanwhile.

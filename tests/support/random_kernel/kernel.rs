@@ -281,7 +281,7 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         self.switch_to_kernel(cpu);
-        self.rig.on_cpu(cpu, || self.rig.engine().cpu_offline());
+        self.rig.on(cpu, |_| self.rig.engine().cpu_offline());
         let port = self.rig.cpu(cpu);
         for page in 0..self.layout.pages() {
             port.speculate(self.layout.address(Half::Kernel, page));
@@ -294,7 +294,7 @@ impl<M: Machine> Kernel<M> {
     fn start(&mut self, cpu: usize) {
         if self.cpus[cpu] == Does::Stopped {
             self.rig.cpu(cpu).start();
-            let online = self.rig.on_cpu(cpu, || self.rig.engine().cpu_online());
+            let online = self.rig.on(cpu, |_| self.rig.engine().cpu_online());
             online.unwrap();
             self.cpus[cpu] = Does::Nothing;
         }

@@ -94,17 +94,6 @@ pub(crate) trait Machine: Sized {
     /// Does what only kernels of this architecture do.
     fn apply(kernel: &mut Kernel<Self>, own: Self::Own);
 
-    /// Runs `f` on another CPU with interrupts off.
-    fn on_cpu<R>(&self, cpu: usize, f: impl FnOnce() -> R) -> R {
-        let me = self.platform().cpu().index();
-        self.platform().set_current(cpu);
-        let irqs_off = self.platform().irq_save();
-        let result = f();
-        drop(irqs_off);
-        self.platform().set_current(me);
-        result
-    }
-
     /// This CPU is in its kernel from here on.
     fn enter_kernel(&self, cpu: usize) {
         let _ = cpu;
@@ -148,6 +137,18 @@ pub(crate) trait Machine: Sized {
 
     fn cpu(&self, cpu: usize) -> CpuPort {
         self.model().cpu(cpu)
+    }
+
+    /// Runs `f` on another CPU, in its kernel with interrupts off.
+    fn on<R>(&self, cpu: usize, f: impl FnOnce(&CpuPort) -> R) -> R {
+        let me = self.platform().cpu().index();
+        self.platform().set_current(cpu);
+        let irqs_off = self.platform().irq_save();
+        self.enter_kernel(cpu);
+        let result = f(&self.cpu(cpu));
+        drop(irqs_off);
+        self.platform().set_current(me);
+        result
     }
 
     /// This CPU switches to the process.
